@@ -1,0 +1,100 @@
+"""Real peers in processes of their own: started, watched, always killed and reaped."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+PATIENCE = 20.0  # seconds for a peer to come up; a hang guard, not a promise
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip for want of a peer; fail where ``WSCLIENT_REQUIRE_PEERS=1`` wants all."""
+    if os.environ.get("WSCLIENT_REQUIRE_PEERS") == "1":
+        pytest.fail(f"WSCLIENT_REQUIRE_PEERS=1, and {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Poll until ``condition()`` is true."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {PATIENCE} s in vain for {what}")
+        time.sleep(0.01)
+
+
+def listening(port: int) -> bool:
+    """Return whether somebody accepts connections on a port of loopback."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+class Peer:
+    """
+    One process and its log; its stdin is a pipe, so it can end when we are gone.
+
+    A peer that speaks on stdout says one line when it listens: :meth:`read_line`.
+
+    """
+
+    def __init__(self, command: Sequence[str | Path], log: Path) -> None:
+        self.log = log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [str(part) for part in command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                text=True,
+            )
+
+    def read_line(self) -> str:
+        """Return the line a peer says when it is ready."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise self.failure("ended before it was ready")
+        return line
+
+    def wait_listening(self, *ports: int) -> None:
+        """Return when it accepts connections on all of these ports."""
+
+        def up() -> bool:
+            if self.process.poll() is not None:
+                raise self.failure("ended before it listened")
+            return all(listening(port) for port in ports)
+
+        wait_until(up, f"{self.process.args!r} to listen on {ports}")
+
+    def failure(self, what: str) -> RuntimeError:
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        return RuntimeError(f"{self.process.args!r} {what}:\n{text[-4000:]}")
+
+    def kill(self) -> None:
+        """``kill -9`` and reap; idempotent."""
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports nobody listens on now; held together so that all differ."""
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    try:
+        return [server.getsockname()[1] for server in held]
+    finally:
+        for server in held:
+            server.close()
