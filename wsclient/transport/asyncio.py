@@ -1,0 +1,290 @@
+"""The pushed wire: a buffered protocol on asyncio's own transport, or uvloop's."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, cast
+from weakref import WeakKeyDictionary
+
+from ..wire import Feed, Lost, Spawn, Timer
+from .sockets import BUFFER_SIZE, LAST_WORDS, RawSocket, socket_attributes
+
+__all__ = ("AsyncioWire", "asyncio_wire", "call_soon_threadsafe")
+
+_BUFFERS: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
+
+
+def _buffer_of(loop: asyncio.AbstractEventLoop) -> memoryview:
+    """
+    Return the loop's one receive buffer: filled and parsed inside one callback.
+
+    A proactor fills buffers while nobody looks, so there each wire needs its own.
+
+    """
+    if hasattr(loop, "sock_sendall") and type(loop).__name__ == "ProactorEventLoop":
+        return memoryview(bytearray(BUFFER_SIZE))
+    buffer = _BUFFERS.get(loop)
+    if buffer is None:
+        buffer = _BUFFERS[loop] = memoryview(bytearray(BUFFER_SIZE))
+    return buffer
+
+
+def _nothing(_: object = None) -> None:
+    """Stand where a callback was, after the end."""
+
+
+class AsyncioWire(asyncio.BufferedProtocol):
+    """
+    A socket on asyncio or uvloop; made by :func:`asyncio_wire`.
+
+    The transport's buffer may hold nothing before it says ``pause_writing``, so that
+    ``resume_writing`` means: the kernel has it.
+
+    """
+
+    pulled = False
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: RawSocket,
+        attributes: Mapping[Any, Callable[[], Any]],
+    ) -> None:
+        self._loop = loop
+        self._sock = sock
+        self._attributes = attributes
+        self._buffer = _buffer_of(loop)
+        self._transport: asyncio.Transport
+        self._feed: Feed = _nothing
+        self._lost: Lost = _nothing
+        self._drained: Callable[[], None] = _nothing
+        self._started = False
+        self._paused = False  # by us: reading
+        self._behind = False  # told by the transport: writing
+        self._silent = False  # nothing will be fed any more
+        self._over = False
+        self._early: Exception | None = None  # lost before start()
+        self._pumper: asyncio.Future[None] | None = None
+        self._flushers: list[asyncio.Future[None]] = []
+
+    def __repr__(self) -> str:
+        state = "over" if self._over else "at EOF" if self._silent else "open"
+        return f"<AsyncioWire {state}>"
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=0)
+        self._transport.pause_reading()  # until start() says who takes it
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if not self._silent:
+            self._feed(self._buffer[:nbytes])
+            pumper = self._pumper
+            if pumper is not None:
+                self._pumper = None
+                if not pumper.done():
+                    pumper.set_result(None)
+
+    def eof_received(self) -> bool:
+        if not self._silent:
+            self._silent = True
+            self._feed(None)
+            self._wake_pumper()
+        return True  # half open: we may have more to say
+
+    def pause_writing(self) -> None:
+        self._behind = True
+
+    def resume_writing(self) -> None:
+        self._behind = False
+        if not self._over:
+            self._drained()
+            self._wake_flushers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._over:
+            return
+        error = exc or ConnectionResetError("the transport was closed")
+        if not self._started:
+            self._early = error
+            return
+        # Often it was a write that failed, and the peer's last words are still unread.
+        self._read(LAST_WORDS)
+        self._lose(error)
+
+    # The Wire.
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        return self._attributes
+
+    def start(self, feed: Feed, lost: Lost, drained: Callable[[], None]) -> None:
+        self._feed = feed
+        self._lost = lost
+        self._drained = drained
+        self._started = True
+        if self._early is not None:
+            self._loop.call_soon(self.connection_lost, self._early)
+        elif not self._paused and not self._over:
+            self._transport.resume_reading()
+
+    def adopt(self, spawn: Spawn) -> None:
+        """Do nothing: the event loop works for this wire."""
+
+    def time(self) -> float:
+        return self._loop.time()
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
+        return self._loop.call_at(when, callback)
+
+    def write(self, data: bytes) -> bool:
+        if self._over:
+            return True
+        transport = self._transport
+        transport.write(data)
+        return not self._behind and not transport.is_closing()
+
+    async def flush(self) -> None:
+        while (self._behind or self._transport.is_closing()) and not (
+            self._over or self._early
+        ):
+            flusher = self._loop.create_future()
+            self._flushers.append(flusher)
+            try:
+                await flusher
+            finally:
+                with suppress(ValueError):  # who woke it has taken it off
+                    self._flushers.remove(flusher)
+
+    async def pump(self) -> None:
+        if self._silent:
+            return
+        assert self._pumper is None, "one caller at a time"
+        self._pumper = pumper = self._loop.create_future()
+        try:
+            await pumper
+        finally:
+            if self._pumper is pumper:
+                self._pumper = None
+
+    def drain(self, limit: int) -> None:
+        if self._started and not self._silent:
+            error = self._read(limit)
+            if error is not None:
+                self._lose(error)
+
+    def pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            if self._started and not self._silent:
+                self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            if self._started and not self._silent:
+                self._transport.resume_reading()
+
+    @property
+    def buffered(self) -> int:
+        return 0 if self._over else self._transport.get_write_buffer_size()
+
+    def finish(self) -> None:
+        if not self._over:
+            # What the transport still holds the kernel has refused just now.
+            with suppress(OSError):  # not connected any more: nothing to say it to
+                self._sock.shutdown(socket.SHUT_WR)
+            self.abort()
+
+    def abort(self) -> None:
+        if not self._over:
+            self._end()
+
+    async def aclose(self) -> None:
+        self._silent = True
+        self._lost = self._drained = _nothing
+        if not self._over and not self._paused:
+            self._transport.pause_reading()
+        self._wake_pumper()
+        try:
+            await self.flush()
+        except BaseException:
+            self.abort()
+            raise
+        self.finish()
+
+    # Within.
+
+    def _read(self, limit: int) -> OSError | None:
+        """Feed what is readable; a buffer apart: another wire may be in its feed."""
+        buffer = memoryview(bytearray(min(limit, BUFFER_SIZE)))
+        while limit > 0 and not self._silent:
+            try:
+                count = self._sock.recv_into(buffer)
+            except BlockingIOError:
+                return None
+            except OSError as error:
+                return error
+            if not count:
+                if not self._transport.is_closing():
+                    self._transport.pause_reading()
+                    self.eof_received()
+                return None
+            self._feed(buffer[:count])
+            self._wake_pumper()
+            limit -= count
+        return None
+
+    def _lose(self, error: Exception) -> None:
+        if self._over:
+            return
+        lost = _nothing if self._silent else self._lost
+        self._end()
+        lost(error)
+
+    def _end(self) -> None:
+        self._over = self._silent = True
+        self._feed = self._lost = self._drained = _nothing
+        self._transport.abort()
+        if not hasattr(self._loop, "_proactor"):
+            # The transport no longer watches it; uvloop defers this by itself.
+            self._sock.close()
+        self._wake_pumper()
+        self._wake_flushers()
+
+    def _wake_pumper(self) -> None:
+        pumper, self._pumper = self._pumper, None
+        if pumper is not None and not pumper.done():
+            pumper.set_result(None)
+
+    def _wake_flushers(self) -> None:
+        flushers, self._flushers = self._flushers, []
+        for flusher in flushers:
+            if not flusher.done():
+                flusher.set_result(None)
+
+
+async def asyncio_wire(sock: socket.socket) -> AsyncioWire:
+    """Make a wire of a connected, non-blocking socket; it owns the socket at once."""
+    loop = asyncio.get_running_loop()
+    try:
+        wire = AsyncioWire(loop, sock, socket_attributes(sock))
+        await loop.create_connection(lambda: wire, sock=sock)
+    except BaseException:
+        sock.close()
+        raise
+    return wire
+
+
+def call_soon_threadsafe() -> Callable[[Callable[[], object]], object]:
+    """Return how another thread calls into this event loop; RuntimeError: it ended."""
+    return asyncio.get_running_loop().call_soon_threadsafe
