@@ -1,0 +1,49 @@
+"""RFC 6455 and RFC 7692 for both roles, without I/O, clock, dice or logging."""
+
+from __future__ import annotations
+
+from .codec import implementation
+from .codes import CloseCode
+from .deflate import Deflate, deflate_of
+from .endpoint import Endpoint
+from .events import (
+    CloseReceived,
+    Event,
+    Failed,
+    HandshakeFailed,
+    Headers,
+    Ping,
+    Pong,
+    Rejection,
+    Request,
+    Response,
+)
+from .headers import check_header, check_subprotocol
+from .limits import Limits
+from .state import Role, State
+from .uri import URI, parse_uri
+
+__all__ = (
+    "URI",
+    "CloseCode",
+    "CloseReceived",
+    "Deflate",
+    "Endpoint",
+    "Event",
+    "Failed",
+    "HandshakeFailed",
+    "Headers",
+    "Limits",
+    "Ping",
+    "Pong",
+    "Rejection",
+    "Request",
+    "Response",
+    "Role",
+    "State",
+    "check_header",
+    "check_subprotocol",
+    "deflate_of",
+    "implementation",
+    "parse_uri",
+)

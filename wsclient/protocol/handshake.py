@@ -1,0 +1,526 @@
+"""The opening handshake of both roles (RFC 6455, section 4), through h11."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Iterable, Sequence
+from hashlib import sha1
+from hmac import compare_digest
+from http import HTTPStatus
+
+import h11
+
+from ..errors import ArgumentError, LocalProtocolError
+from .deflate import Agreed, Deflate, NegotiationError, accept_offers, check_response
+from .events import HandshakeFailed, Headers, Rejection, Request, Response
+from .headers import (
+    Extension,
+    MalformedHeader,
+    check_header,
+    check_subprotocol,
+    format_extensions,
+    header_values,
+    parse_extensions,
+    parse_tokens,
+)
+from .limits import Limits
+from .uri import URI
+
+__all__ = ("ClientHandshake", "ServerHandshake", "accept_key", "check_subprotocols")
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+# Ours to write, never the user's.
+_OWN = frozenset(
+    {
+        "connection",
+        "content-length",
+        "sec-websocket-accept",
+        "sec-websocket-extensions",
+        "sec-websocket-key",
+        "sec-websocket-protocol",
+        "sec-websocket-version",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+
+def accept_key(key: str) -> str:
+    """Return the ``Sec-WebSocket-Accept`` that answers a key (4.2.2)."""
+    return b64encode(sha1(key.encode() + _GUID).digest()).decode()
+
+
+class _Refused(Exception):
+    """The peer's half of the handshake will not do; never leaves this module."""
+
+    def __init__(self, detail: str, status: int = 400, headers: Headers = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.status = status
+        self.headers = headers
+
+
+class ClientHandshake:
+    """Writes the request and reads the response."""
+
+    __slots__ = (
+        "_body",
+        "_deflate",
+        "_head",
+        "_head_size",
+        "_http",
+        "_key",
+        "_limits",
+        "_subprotocols",
+        "agreed",
+        "trailing",
+    )
+
+    def __init__(
+        self,
+        *,
+        key: bytes,
+        subprotocols: Sequence[str],
+        deflate: Deflate | None,
+        limits: Limits,
+    ) -> None:
+        self._key = b64encode(key).decode()
+        self._subprotocols = tuple(subprotocols)
+        self._deflate = deflate
+        self._limits = limits
+        self._http = h11.Connection(
+            h11.CLIENT, max_incomplete_event_size=limits.max_head_size
+        )
+        self._head: h11.Response | None = None
+        self._head_size = 0
+        self._body = bytearray()
+        self.agreed: Agreed | None = None
+        self.trailing = b""
+
+    def request(
+        self,
+        uri: URI,
+        headers: Sequence[tuple[str, str]],
+        origin: str | None,
+        user_agent: str | None,
+    ) -> tuple[Request, bytes]:
+        """
+        Write the request (4.1).
+
+        Raises:
+            ArgumentError: a header cannot be sent, or is the handshake's own.
+
+        """
+        extra = list(headers)
+        for name, value in (("Origin", origin), ("User-Agent", user_agent)):
+            if value is not None and not header_values(extra, name):
+                extra.append((name, value))
+            elif value is not None and name == "Origin":
+                raise ArgumentError("give the origin once: as origin= or as a header")
+        if uri.authorization and not header_values(extra, "Authorization"):
+            extra.append(("Authorization", uri.authorization))
+        hosts = header_values(extra, "Host")
+        if len(hosts) > 1:
+            raise ArgumentError("a request has one Host header")
+        _check_headers(extra)
+        ours = [
+            ("Host", hosts[0] if hosts else uri.authority),
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Key", self._key),
+            ("Sec-WebSocket-Version", "13"),
+        ]
+        if self._subprotocols:
+            ours.append(("Sec-WebSocket-Protocol", ", ".join(self._subprotocols)))
+        if self._deflate is not None:
+            offers = format_extensions(self._deflate.offers())
+            ours.append(("Sec-WebSocket-Extensions", offers))
+        extra = [pair for pair in extra if pair[0].lower() != "host"]
+        head = h11.Request(
+            method="GET", target=uri.target.encode(), headers=_encoded(ours + extra)
+        )
+        request = Request(
+            target=uri.target,
+            headers=_decoded(head),
+            subprotocols=self._subprotocols,
+            origin=next(iter(header_values(extra, "Origin")), None),
+        )
+        data = _sent(self._http, head) + _sent(self._http, h11.EndOfMessage())
+        return request, data
+
+    def receive(self, data: bytes) -> Response | Rejection | HandshakeFailed | None:
+        """Take bytes; None: more are needed."""
+        status = self._head.status_code if self._head else None
+        try:
+            self._http.receive_data(data)
+            return self._next()
+        except h11.RemoteProtocolError as error:
+            if self._head is not None:
+                return self._rejection(self._head)  # as much as was in order
+            return HandshakeFailed(f"the answer is not HTTP: {error}", status)
+        except _Refused as refused:
+            return HandshakeFailed(refused.detail, refused.status)
+
+    def end(self) -> Rejection | None:
+        """Take the end of the stream, which may be the end of a rejection's body."""
+        if self._head is None:
+            return None
+        try:
+            self._http.receive_data(b"")
+            outcome = self._next()
+        except h11.RemoteProtocolError:
+            outcome = None  # it was announced longer
+        return (
+            outcome if isinstance(outcome, Rejection) else self._rejection(self._head)
+        )
+
+    def _next(self) -> Response | Rejection | None:
+        while True:
+            event = self._http.next_event()
+            if isinstance(event, h11.InformationalResponse):
+                self._check_size(event)
+                if event.status_code == 101:
+                    return self._check(event)
+            elif isinstance(event, h11.Response):
+                self._check_size(event)
+                self._head = event
+            elif isinstance(event, h11.Data):
+                self._body += event.data
+                if self._head and len(self._body) >= self._limits.max_body_size:
+                    return self._rejection(self._head)
+            elif isinstance(event, h11.EndOfMessage) and self._head:
+                return self._rejection(self._head)
+            else:
+                return None
+
+    def _check_size(self, head: h11.InformationalResponse | h11.Response) -> None:
+        # Heads before the last one (100, 103) count: there could be any number.
+        self._head_size += _check_head(_decoded(head), self._limits, head.status_code)
+        if self._head_size > self._limits.max_head_size:
+            raise _Refused("the heads of the answer are too large", head.status_code)
+
+    def _rejection(self, head: h11.Response) -> Rejection:
+        body = bytes(self._body[: self._limits.max_body_size])
+        return Rejection(status=head.status_code, headers=_decoded(head), body=body)
+
+    def _check(self, head: h11.InformationalResponse) -> Response:
+        """Check a 101 against RFC 6455, section 4.1, last part."""
+        headers = _decoded(head)
+        if head.http_version < b"1.1":
+            raise _Refused("the answer is HTTP/1.0", 101)
+        try:
+            _check_upgrade(headers)
+            accepts = header_values(headers, "Sec-WebSocket-Accept")
+            if len(accepts) != 1 or not compare_digest(
+                accepts[0].encode(), accept_key(self._key).encode()
+            ):
+                raise MalformedHeader("Sec-WebSocket-Accept is not that of our key")
+            subprotocol = self._subprotocol(headers)
+            extensions = parse_extensions(
+                header_values(headers, "Sec-WebSocket-Extensions")
+            )
+            self.agreed = check_response(extensions, self._deflate)
+        except (MalformedHeader, NegotiationError) as error:
+            raise _Refused(str(error), 101) from None
+        self.trailing = self._http.trailing_data[0]
+        return Response(
+            status=101,
+            headers=headers,
+            subprotocol=subprotocol,
+            compression=self.agreed is not None,
+        )
+
+    def _subprotocol(self, headers: Headers) -> str | None:
+        chosen = header_values(headers, "Sec-WebSocket-Protocol")
+        if not chosen:
+            return None
+        if len(chosen) > 1 or chosen[0] not in self._subprotocols:
+            text = ", ".join(chosen)
+            raise MalformedHeader(f"the subprotocol {text!r} was not offered")
+        return chosen[0]
+
+
+class ServerHandshake:
+    """Reads the request and writes the response."""
+
+    __slots__ = (
+        "_deflate",
+        "_http",
+        "_key",
+        "_limits",
+        "_offers",
+        "_plain_http",
+        "_request",
+        "_subprotocols",
+        "agreed",
+        "trailing",
+    )
+
+    def __init__(
+        self,
+        *,
+        subprotocols: Sequence[str],
+        deflate: Deflate | None,
+        limits: Limits,
+        plain_http: bool,
+    ) -> None:
+        self._subprotocols = tuple(subprotocols)
+        self._deflate = deflate
+        self._limits = limits
+        self._plain_http = plain_http
+        self._http = h11.Connection(
+            h11.SERVER, max_incomplete_event_size=limits.max_head_size
+        )
+        self._key = ""
+        self._offers: list[Extension] = []
+        self._request: Request | None = None
+        self.agreed: Agreed | None = None
+        self.trailing = b""
+
+    def receive(self, data: bytes) -> Request | tuple[HandshakeFailed, bytes] | None:
+        """Take bytes; None: more are needed. A failure comes with its answer."""
+        if self._request is not None:
+            return self._keep(data)
+        try:
+            self._http.receive_data(data)
+            event = self._http.next_event()
+            if not isinstance(event, h11.Request):
+                return None
+            self._request = self._check(event)
+        except h11.RemoteProtocolError as error:
+            status = error.error_status_hint
+            return self._refuse(_Refused(f"the request is not HTTP: {error}", status))
+        except MalformedHeader as error:
+            return self._refuse(_Refused(str(error)))
+        except _Refused as refused:
+            return self._refuse(refused)
+        self.trailing = self._http.trailing_data[0]
+        return self._request
+
+    def _keep(self, data: bytes) -> tuple[HandshakeFailed, bytes] | None:
+        # 4.1: a client waits for the answer. What comes early is kept, not for ever.
+        self.trailing += data
+        if len(self.trailing) <= self._limits.max_head_size:
+            return None
+        return self._refuse(_Refused("the client did not wait for the answer"))
+
+    def _check(self, event: h11.Request) -> Request:
+        """Check a request against RFC 6455, section 4.2.1."""
+        headers = _decoded(event)
+        target = event.target.decode("latin-1")
+        method = event.method.decode("latin-1")
+        if event.http_version < b"1.1" or event.http_version >= b"2":
+            raise _Refused("the request is not HTTP/1.1", 505)
+        if len(target) > self._limits.max_header_size:
+            raise _Refused("the request target is too long", 414)
+        _check_head(headers, self._limits, 431)
+        upgrade = bool(header_values(headers, "Upgrade"))
+        plain = self._plain_http and not upgrade
+        if method != "GET" and not (plain and method == "HEAD"):
+            allowed = "GET, HEAD" if self._plain_http else "GET"
+            raise _Refused(f"the method is {method}", 405, (("Allow", allowed),))
+        lengths = header_values(headers, "Content-Length")
+        if header_values(headers, "Transfer-Encoding") or lengths not in ([], ["0"]):
+            raise _Refused("the request has a body")
+        if not target.startswith("/"):
+            raise _Refused("the request target is not a path")
+        if not upgrade and not plain:
+            raise _Refused("the request asks for no upgrade", 426, _UPGRADE)
+        if upgrade:
+            self._check_websocket(headers)
+        return Request(
+            target=target,
+            headers=headers,
+            subprotocols=tuple(
+                parse_tokens(header_values(headers, "Sec-WebSocket-Protocol"))
+            ),
+            origin=next(iter(header_values(headers, "Origin")), None),
+            method=method,
+            upgrade=upgrade,
+        )
+
+    def _check_websocket(self, headers: Headers) -> None:
+        _check_upgrade(headers)
+        if header_values(headers, "Sec-WebSocket-Version") != ["13"]:
+            raise _Refused("the version of WebSocket is not 13", 426, _UPGRADE)
+        keys = header_values(headers, "Sec-WebSocket-Key")
+        if len(keys) != 1 or not _is_key(keys[0]):
+            raise MalformedHeader("Sec-WebSocket-Key is not 16 bytes in base64")
+        self._key = keys[0]
+        self._offers = parse_extensions(
+            header_values(headers, "Sec-WebSocket-Extensions")
+        )
+
+    def accept(
+        self, subprotocol: str | None, headers: Sequence[tuple[str, str]]
+    ) -> tuple[bytes, Response]:
+        """
+        Write a 101 (4.2.2).
+
+        Raises:
+            ArgumentError: the subprotocol was not offered, or a header is bad.
+            LocalProtocolError: there is no request that can be accepted.
+
+        """
+        request = self._request
+        if request is None or not request.upgrade:
+            raise LocalProtocolError(
+                "only a WebSocket request can be accepted"
+                if request
+                else "no request has come yet"
+            )
+        if subprotocol is None:
+            ours = (name for name in self._subprotocols if name in request.subprotocols)
+            subprotocol = next(ours, None)
+        elif subprotocol not in request.subprotocols:
+            raise ArgumentError(
+                f"the client did not offer the subprotocol {subprotocol!r}, but "
+                f"{', '.join(request.subprotocols) or 'none'}"
+            )
+        _check_headers(headers)
+        answer = [
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", accept_key(self._key)),
+        ]
+        if subprotocol is not None:
+            answer.append(("Sec-WebSocket-Protocol", subprotocol))
+        if self._deflate is not None:
+            self.agreed = accept_offers(self._offers, self._deflate)
+        if self.agreed is not None:
+            value = format_extensions([self.agreed.extension()])
+            answer.append(("Sec-WebSocket-Extensions", value))
+        answer += headers
+        head = h11.InformationalResponse(
+            status_code=101, headers=_encoded(answer), reason=b"Switching Protocols"
+        )
+        return _sent(self._http, head), Response(
+            status=101,
+            headers=tuple((name.lower(), value) for name, value in answer),
+            subprotocol=subprotocol,
+            compression=self.agreed is not None,
+        )
+
+    def reject(
+        self, status: int, headers: Sequence[tuple[str, str]], body: bytes
+    ) -> bytes:
+        """
+        Write an HTTP response that is no upgrade.
+
+        Raises:
+            ArgumentError: the status or a header cannot be sent.
+            LocalProtocolError: no request has come yet.
+
+        """
+        if self._request is None:
+            raise LocalProtocolError("no request has come yet")
+        if isinstance(status, bool) or not isinstance(status, int):
+            raise ArgumentError(f"a status is an integer, not {status!r}")
+        if not 200 <= status <= 599:
+            raise ArgumentError(
+                f"the status of a rejection is 200 to 599, not {status}"
+            )
+        _check_headers(headers)
+        return self._answer(status, headers, body)
+
+    def _refuse(self, refused: _Refused) -> tuple[HandshakeFailed, bytes]:
+        body = f"{refused.detail}\n".encode("ascii", "replace")
+        headers = (("Content-Type", "text/plain"), *refused.headers)
+        answer = self._answer(refused.status, headers, body)
+        return HandshakeFailed(refused.detail, refused.status), answer
+
+    def _answer(
+        self, status: int, headers: Iterable[tuple[str, str]], body: bytes
+    ) -> bytes:
+        try:
+            reason = HTTPStatus(status).phrase
+        except ValueError:
+            reason = ""
+        framing = [("Connection", "close")]
+        # RFC 9110, 8.6: these have no body.
+        if status not in (204, 304):
+            framing.append(("Content-Length", str(len(body))))
+        head = h11.Response(
+            status_code=status,
+            headers=_encoded([*headers, *framing]),
+            reason=reason.encode(),
+        )
+        answer = _sent(self._http, head)
+        bodiless = self._request is not None and self._request.method == "HEAD"
+        if not bodiless and status not in (204, 304):
+            answer += _sent(self._http, h11.Data(data=body))
+        return answer + _sent(self._http, h11.EndOfMessage())
+
+
+_UPGRADE: Headers = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
+
+
+def check_subprotocols(names: Sequence[str]) -> tuple[str, ...]:
+    """
+    Check the subprotocols of an endpoint.
+
+    Raises:
+        ArgumentError: one is no token, stands twice, or ``names`` is a bare str.
+
+    """
+    if isinstance(names, str):
+        raise ArgumentError(f"subprotocols are a sequence: write [{names!r}]")
+    for name in names:
+        check_subprotocol(name)
+    if len(set(names)) != len(names):
+        raise ArgumentError("a subprotocol is offered twice")
+    return tuple(names)
+
+
+def _check_headers(headers: Iterable[tuple[str, str]]) -> None:
+    for name, value in headers:
+        check_header(name, value)
+        if name.lower() in _OWN:
+            raise ArgumentError(
+                f"{name} is the handshake's own: remove it (for subprotocols and "
+                "compression there are arguments)"
+            )
+
+
+def _check_upgrade(headers: Headers) -> None:
+    upgrades = parse_tokens(header_values(headers, "Upgrade"))
+    if [name.lower() for name in upgrades] != ["websocket"]:
+        raise MalformedHeader("Upgrade is not websocket")
+    connection = parse_tokens(header_values(headers, "Connection"))
+    if "upgrade" not in [name.lower() for name in connection]:
+        raise MalformedHeader("Connection is not Upgrade")
+
+
+def _check_head(headers: Headers, limits: Limits, status: int) -> int:
+    """Return the size of the headers, or refuse them."""
+    if len(headers) > limits.max_headers:
+        raise _Refused("there are too many headers", status)
+    sizes = [len(name) + len(value) + 4 for name, value in headers]
+    if max(sizes, default=0) > limits.max_header_size:
+        raise _Refused("a header is too large", status)
+    if sum(sizes) > limits.max_head_size:
+        raise _Refused("the head is too large", status)
+    return sum(sizes)
+
+
+def _is_key(key: str) -> bool:
+    try:
+        return len(b64decode(key, validate=True)) == 16
+    except (Base64Error, ValueError):
+        return False
+
+
+def _encoded(pairs: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("ascii"), value.encode("latin-1")) for name, value in pairs]
+
+
+def _decoded(head: h11.Request | h11.InformationalResponse | h11.Response) -> Headers:
+    return tuple(
+        (name.decode("ascii"), value.decode("latin-1")) for name, value in head.headers
+    )
+
+
+def _sent(http: h11.Connection, event: h11.Event) -> bytes:
+    return http.send(event) or b""

@@ -1,0 +1,345 @@
+"""Frames to messages and messages to frames: fragments, UTF-8, size, compression."""
+
+from __future__ import annotations
+
+import sys
+from codecs import utf_8_decode
+from collections.abc import Callable, Mapping
+
+from ..errors import ArgumentError, Close, LocalProtocolError, MessageTypeError
+from .codec import encode, mask, scan
+from .codes import CloseCode
+from .deflate import Deflater, Inflater
+from .events import CloseReceived, Event, Ping, Pong
+from .frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    FIN,
+    PING,
+    RSV1,
+    TEXT,
+    FrameHeader,
+    Violation,
+    maybe_read_header,
+    read_close,
+)
+from .limits import Limits
+
+__all__ = ("KeyPool", "MessageReader", "MessageWriter", "as_payload")
+
+_POOL_SIZE = 4096
+
+
+class KeyPool:
+    """Mask keys, cut from a pool: a call of the system for each would be dear."""
+
+    __slots__ = ("_pool", "_position", "_random")
+
+    def __init__(self, random: Callable[[int], bytes]) -> None:
+        self._random = random
+        self._pool = b""
+        self._position = _POOL_SIZE
+
+    def take(self) -> bytes:
+        """Return four bytes nobody can guess (RFC 6455, section 5.3)."""
+        position = self._position
+        if position >= _POOL_SIZE:
+            self._pool = self._random(_POOL_SIZE)
+            position = 0
+        self._position = position + 4
+        return self._pool[position : position + 4]
+
+
+class MessageReader:
+    """
+    Reads frames and makes messages of them.
+
+    What is incomplete is kept; nothing is reserved for a length merely announced.
+
+    """
+
+    __slots__ = (
+        "_checked",
+        "_compressed",
+        "_controls",
+        "_fin",
+        "_fragments",
+        "_inflater",
+        "_key",
+        "_limit",
+        "_masked",
+        "_max_controls",
+        "_max_fragments",
+        "_payload",
+        "_remaining",
+        "_tail",
+        "_text",
+        "close",
+        "ping",
+    )
+
+    def __init__(
+        self,
+        *,
+        masked: bool,
+        max_message_size: int | None,
+        limits: Limits,
+        inflater: Inflater | None,
+    ) -> None:
+        self._masked = masked
+        self._limit = sys.maxsize if max_message_size is None else max_message_size
+        self._max_fragments = limits.max_fragments
+        self._max_controls = limits.max_control_backlog
+        self._inflater = inflater
+        # What stands before a whole frame header, or a whole control frame.
+        self._tail = b""
+        # The data frame being read: bytes to come, and how to unmask them.
+        self._remaining = 0
+        self._fin = False
+        self._key = b""
+        # The message in progress; None between messages.
+        self._payload: bytearray | None = None
+        self._text = False
+        self._compressed = False
+        self._checked = 0
+        self._fragments = 0
+        self._controls = 0
+        # For the endpoint to take: the latest ping, and the Close frame.
+        self.ping: bytes | None = None
+        self.close: Close | None = None
+
+    @property
+    def half_frame(self) -> bool:
+        """Whether a part of a frame or message is kept."""
+        return bool(self._tail) or self._payload is not None
+
+    def feed(self, data: bytes | memoryview, events: list[Event]) -> None:
+        """
+        Append what ``data`` completes to ``events``; stop at a Close frame.
+
+        Raises:
+            Violation: the peer broke a rule; what was good before is in ``events``.
+
+        """
+        if self._tail:
+            data = self._tail + data
+            self._tail = b""
+        elif type(data) is not bytes:
+            data = bytes(data)
+        position = 0
+        end = len(data)
+        while position < end and self.close is None:
+            if self._remaining:
+                position = self._take(data, position, events)
+                continue
+            if self._payload is None:
+                position = scan(data, position, self._limit, self._masked, events)
+                if position == end:
+                    return
+            header = maybe_read_header(
+                data,
+                position,
+                masked=self._masked,
+                compression=self._inflater is not None,
+            )
+            if header is None or (
+                header.opcode & 0x8 and header.start + header.length > end
+            ):
+                self._tail = data[position:]
+                return
+            if header.opcode & 0x8:
+                position = header.start + header.length
+                self._control(header, data[header.start : position], events)
+            else:
+                self._begin(header)
+                position = header.start
+                if not header.length:
+                    self._add(b"", events)
+
+    def _control(
+        self, header: FrameHeader, payload: bytes, events: list[Event]
+    ) -> None:
+        if self._payload is not None:
+            self._controls += 1
+            if self._controls > self._max_controls:
+                raise Violation(
+                    CloseCode.POLICY_VIOLATION, "too many control frames in a message"
+                )
+        if header.key:
+            payload = mask(payload, header.key)
+        if header.opcode == CLOSE:
+            self.close = read_close(payload)
+            events.append(CloseReceived(self.close.code, self.close.reason))
+        elif header.opcode == PING:
+            self.ping = payload
+            events.append(Ping(payload))
+        else:
+            events.append(Pong(payload))
+
+    def _begin(self, header: FrameHeader) -> None:
+        """Check a data frame against the message in progress (5.4)."""
+        if header.opcode == CONTINUATION:
+            if self._payload is None:
+                raise Violation(
+                    CloseCode.PROTOCOL_ERROR, "a continuation continues no message"
+                )
+        elif self._payload is not None:
+            raise Violation(
+                CloseCode.PROTOCOL_ERROR, "a message begins inside another one"
+            )
+        else:
+            self._payload = bytearray()
+            self._text = header.opcode == TEXT
+            self._compressed = header.compressed
+            self._checked = 0
+            self._fragments = 0
+        self._controls = 0
+        self._fragments += 1
+        if self._fragments > self._max_fragments:
+            raise Violation(
+                CloseCode.POLICY_VIOLATION, "a message has too many fragments"
+            )
+        if not self._compressed and len(self._payload) + header.length > self._limit:
+            raise Violation(
+                CloseCode.MESSAGE_TOO_BIG, "a message is larger than max_message_size"
+            )
+        self._remaining = header.length
+        self._fin = header.fin
+        self._key = header.key
+
+    def _take(self, data: bytes, position: int, events: list[Event]) -> int:
+        """Take what is there of the frame's payload; return where it ends."""
+        chunk = data[position : position + self._remaining]
+        size = len(chunk)
+        self._remaining -= size
+        key = self._key
+        if key:
+            chunk = mask(chunk, key)
+            turn = size & 3
+            self._key = key[turn:] + key[:turn]
+        self._add(chunk, events)
+        return position + size
+
+    def _add(self, chunk: bytes, events: list[Event]) -> None:
+        payload = self._payload
+        assert payload is not None
+        last = self._fin and not self._remaining
+        if self._compressed:
+            assert self._inflater is not None
+            room = None if self._limit == sys.maxsize else self._limit - len(payload)
+            chunk = self._inflater.inflate(chunk, last=last, room=room)
+        if last and not payload:
+            message: bytes | bytearray = chunk
+        else:
+            payload += chunk
+            message = payload
+        try:
+            if last:
+                events.append(message.decode() if self._text else bytes(message))
+                self._payload = None
+            elif self._text:
+                # 8.1: fail as soon as no continuation could make it UTF-8.
+                unchecked = payload[self._checked :]
+                self._checked += utf_8_decode(unchecked, "strict", False)[1]
+        except UnicodeDecodeError:
+            raise Violation(
+                CloseCode.INVALID_PAYLOAD_DATA, "a text message is not UTF-8"
+            ) from None
+
+
+def as_payload(message: object) -> tuple[int, bytes]:
+    """
+    Return the opcode and the payload of a message or of a part of one.
+
+    Raises:
+        MessageTypeError: it is neither text nor binary.
+        ArgumentError: it is text with lone surrogates.
+
+    """
+    if isinstance(message, str):
+        try:
+            return TEXT, message.encode()
+        except UnicodeEncodeError:
+            raise ArgumentError(
+                "a text message cannot hold lone surrogates: send bytes, or encode "
+                "with errors='replace' first"
+            ) from None
+    if isinstance(message, bytes | bytearray | memoryview):
+        return BINARY, bytes(message)
+    remedy = "send str for a text message, bytes for a binary one"
+    if isinstance(message, Mapping):
+        remedy = "encode it first, for example with json.dumps()"
+    raise MessageTypeError(f"a message cannot be a {type(message).__name__}: {remedy}")
+
+
+class MessageWriter:
+    """Makes frames of messages, whole or in fragments."""
+
+    __slots__ = ("_compressed", "_deflater", "_opcode", "_take_key")
+
+    def __init__(
+        self, *, take_key: Callable[[], bytes] | None, deflater: Deflater | None
+    ) -> None:
+        self._take_key = take_key
+        self._deflater = deflater
+        # The fragmented message being sent: its opcode, 0 between messages.
+        self._opcode = 0
+        self._compressed = False
+
+    @property
+    def fragmenting(self) -> bool:
+        """Whether a fragmented message was begun and not yet finished."""
+        return self._opcode != 0
+
+    def message(self, message: object, compress: bool | None) -> bytes:
+        """Make one frame of a whole message."""
+        if type(message) is bytes:
+            opcode, payload = BINARY, message
+        else:
+            opcode, payload = as_payload(message)
+        if self._opcode:
+            raise LocalProtocolError(
+                "a fragmented message is being sent: finish it first"
+            )
+        first = FIN | opcode
+        deflater = self._deflater
+        if (
+            deflater is not None
+            and compress is not False
+            and (compress or len(payload) >= deflater.threshold)
+        ):
+            payload = deflater.compress(payload, last=True)
+            first |= RSV1
+        take_key = self._take_key
+        return encode(first, payload, take_key and take_key())
+
+    def fragment(self, data: object, *, fin: bool) -> bytes:
+        """Make one frame of a fragment; the first one opens the message."""
+        opcode, payload = as_payload(data)
+        if self._opcode not in (0, opcode):
+            kind = "str" if self._opcode == TEXT else "bytes"
+            raise MessageTypeError(
+                f"each fragment of this message must be {kind}, like its first"
+            )
+        deflater = self._deflater
+        first = opcode
+        if self._opcode:
+            first = CONTINUATION
+        else:
+            # A first fragment that is not the last may be the start of much.
+            self._compressed = deflater is not None and (
+                not fin or len(payload) >= deflater.threshold
+            )
+            if self._compressed:
+                first |= RSV1
+        if self._compressed:
+            assert deflater is not None
+            payload = deflater.compress(payload, last=fin)
+        self._opcode = 0 if fin else opcode
+        return self.frame(FIN | first if fin else first, payload)
+
+    def frame(self, first: int, payload: bytes) -> bytes:
+        """Make one frame of its first byte and its payload."""
+        take_key = self._take_key
+        return encode(first, payload, take_key and take_key())
