@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
 import socket
 import sysconfig
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from .certificates import Certificates
 from .processes import PATIENCE, Peer, free_ports, missing, wait_until
 
-# "[pid] date time [TRC] 127.0.0.1:4242 - wid:7 - <<- [SUB trades  1]"
+# [pid] date time [TRC] 127.0.0.1:4242 - wid:7 - "python" - <<- [SUB trades 1]
 TRACED = re.compile(
-    r"\[TRC\] \S+ - (?P<who>[a-z]+:\d+)\S* - (?P<way><<-|->>) \[(?P<what>.*)\]$"
+    r"\[TRC\] \S+ - (?P<who>[a-z]+:\d+) - (\".*?\" - )?"
+    r"(?P<way><<-|->>) \[(?P<what>.*)\]$"
 )
 
 
@@ -98,6 +100,12 @@ class Nats:
             if line and line["way"] == way and line["what"].split(" ")[0] == verb
         ]
 
+    def wait_traced(self, way: str, verb: str, count: int) -> None:
+        """Return when this has been said so many times in this life."""
+        wait_until(
+            lambda: len(self.traced(way, verb)) >= count, f"{count} times {way} {verb}"
+        )
+
     def subscriptions(self) -> dict[int, list[str]]:
         """The subjects of each websocket connection, asked of the broker."""
         url = f"http://127.0.0.1:{self._monitor}/connz?subs=1"
@@ -117,18 +125,26 @@ class Nats:
             f"subscriptions to {wanted}",
         )
 
-    def publish(self, messages: list[tuple[str, str]]) -> None:
-        """Publish from a plain TCP connection; return when the broker has taken all."""
-        lines = ['CONNECT {"verbose":false}']
-        for subject, payload in messages:
-            lines += [f"PUB {subject} {len(payload)}", payload]
-        lines += ["PING", ""]
+    def publish(self, messages: Iterable[tuple[str, str]]) -> None:
+        """
+        Publish from a plain TCP connection; return when the broker has taken all.
+
+        Raises:
+            ConnectionError: the broker was killed before.
+
+        """
+        rest = iter(messages)
         with socket.create_connection(("127.0.0.1", self._port), PATIENCE) as tcp:
-            tcp.sendall("\r\n".join(lines).encode())
+            tcp.sendall(b'CONNECT {"verbose":false}\r\n')
+            while chunk := list(itertools.islice(rest, 100)):
+                lines = (f"PUB {to} {len(what)}\r\n{what}\r\n" for to, what in chunk)
+                tcp.sendall("".join(lines).encode())
+            tcp.sendall(b"PING\r\n")
             answer = b""
             while b"PONG\r\n" not in answer:
                 data = tcp.recv(4096)
-                assert data, answer
+                if not data:
+                    raise ConnectionResetError("the broker hung up")
                 answer += data
 
 

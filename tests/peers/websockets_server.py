@@ -47,6 +47,7 @@ async def headers(ws: ServerConnection, query: Query) -> None:
     assert ws.request is not None
     pairs = [part for pair in ws.request.headers.raw_items() for part in pair]
     await ws.send(json.dumps(pairs))
+    await ws.wait_closed()
 
 
 async def close(ws: ServerConnection, query: Query) -> None:
@@ -69,6 +70,7 @@ async def ping(ws: ServerConnection, query: Query) -> None:
     payload = "are you there?"
     await (await ws.ping(payload))
     await ws.send(payload)
+    await ws.wait_closed()
 
 
 async def everybody(ws: ServerConnection, query: Query) -> None:
