@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from struct import Struct
 from typing import Any
 
 __all__ = ("encode", "mask", "scan")
@@ -10,6 +11,13 @@ __all__ = ("encode", "mask", "scan")
 # Above this size, four strided translations beat one XOR of large integers.
 _SMALL = 320
 _IDENTITY = bytes(range(256))
+
+# Looked up once; for int.from_bytes Python makes a new method object each time.
+_number = int.from_bytes
+_head = Struct("!BB").pack
+_long_head = Struct("!BBH").pack
+_longest_head = Struct("!BBQ").pack
+_masked_head = Struct("!BB4s").pack
 
 
 @cache
@@ -31,10 +39,8 @@ def mask(data: bytes, key: bytes) -> bytes:
     size = len(data)
     if size > _SMALL:
         return bytes(_mask_large(data, key))
-    return (
-        int.from_bytes(data, "little")
-        ^ int.from_bytes((key * ((size + 3) >> 2))[:size], "little")
-    ).to_bytes(size, "little")
+    keys = (key * ((size + 3) >> 2))[:size]
+    return (_number(data, "big") ^ _number(keys, "big")).to_bytes(size, "big")
 
 
 def encode(first: int, payload: bytes, key: bytes | None) -> bytes:
@@ -42,23 +48,17 @@ def encode(first: int, payload: bytes, key: bytes | None) -> bytes:
     size = len(payload)
     if key is None:
         if size < 126:
-            return bytes((first, size)) + payload
+            return _head(first, size) + payload
         if size < 65536:
-            return bytes((first, 126, size >> 8, size & 0xFF)) + payload
-        return bytes((first, 127)) + size.to_bytes(8, "big") + payload
+            return _long_head(first, 126, size) + payload
+        return _longest_head(first, 127, size) + payload
     if size < 126:
-        return (
-            bytes((first, 0x80 | size))
-            + key
-            + (
-                int.from_bytes(payload, "little")
-                ^ int.from_bytes((key * ((size + 3) >> 2))[:size], "little")
-            ).to_bytes(size, "little")
-        )
+        masked = _number(payload, "big") ^ _number((key * 32)[:size], "big")
+        return _masked_head(first, 0x80 | size, key) + masked.to_bytes(size, "big")
     if size < 65536:
-        head = bytes((first, 254, size >> 8, size & 0xFF)) + key
+        head = _long_head(first, 254, size) + key
     else:
-        head = bytes((first, 255)) + size.to_bytes(8, "big") + key
+        head = _longest_head(first, 255, size) + key
     return head + (mask(payload, key) if size <= _SMALL else _mask_large(payload, key))
 
 
@@ -72,17 +72,14 @@ def scan(
     first frame that is anything else, or longer than ``limit``.
 
     """
-    return (_scan_masked if masked else _scan_unmasked)(data, position, limit, messages)
-
-
-# The two loops are twins, spelled out: a call for each frame would cost as much as
-# the frame. A header cut short by the end of data gives a frame that ends beyond it.
-
-
-def _scan_unmasked(data: bytes, position: int, limit: int, messages: list[Any]) -> int:
+    # The two loops are twins, spelled out: a call for each frame would cost as much as
+    # the frame. A header cut short by the end gives a frame that ends beyond it.
+    if masked:
+        return _scan_masked(data, position, limit, messages)
     end = len(data)
     last = end - 1
     append = messages.append
+    number = _number
     try:
         while position < last:
             first = data[position]
@@ -93,12 +90,12 @@ def _scan_unmasked(data: bytes, position: int, limit: int, messages: list[Any]) 
             if length > 125:
                 if length == 126:
                     start = position + 4
-                    length = int.from_bytes(data[position + 2 : start], "big")
+                    length = number(data[position + 2 : start], "big")
                     if length < 126:
                         break
                 elif length == 127:
                     start = position + 10
-                    length = int.from_bytes(data[position + 2 : start], "big")
+                    length = number(data[position + 2 : start], "big")
                     if length < 65536:
                         break
                 else:
@@ -120,6 +117,7 @@ def _scan_masked(data: bytes, position: int, limit: int, messages: list[Any]) ->
     end = len(data)
     last = end - 1
     append = messages.append
+    number = _number
     try:
         while position < last:
             first = data[position]
@@ -130,12 +128,12 @@ def _scan_masked(data: bytes, position: int, limit: int, messages: list[Any]) ->
             if length > 125:
                 if length == 126:
                     start = position + 8
-                    length = int.from_bytes(data[position + 2 : position + 4], "big")
+                    length = number(data[position + 2 : position + 4], "big")
                     if length < 126:
                         break
                 else:
                     start = position + 14
-                    length = int.from_bytes(data[position + 2 : position + 10], "big")
+                    length = number(data[position + 2 : position + 10], "big")
                     if length < 65536:
                         break
             elif length < 0:
@@ -148,10 +146,10 @@ def _scan_masked(data: bytes, position: int, limit: int, messages: list[Any]) ->
                 masked = _mask_large(data[start:stop], key)
                 append(masked.decode() if first == 0x81 else bytes(masked))
             else:
+                keys = (key * ((length + 3) >> 2))[:length]
                 payload = (
-                    int.from_bytes(data[start:stop], "little")
-                    ^ int.from_bytes((key * ((length + 3) >> 2))[:length], "little")
-                ).to_bytes(length, "little")
+                    number(data[start:stop], "big") ^ number(keys, "big")
+                ).to_bytes(length, "big")
                 append(payload.decode() if first == 0x81 else payload)
             position = stop
     except UnicodeDecodeError:

@@ -26,6 +26,8 @@ __all__ = ("Endpoint",)
 # Endpoints of one process share their keys, so that an idle one holds none.
 _KEYS = KeyPool(secrets.token_bytes)
 
+_OPEN = State.OPEN  # looked up once: Python 3.11 takes its time for enum members
+
 
 class Endpoint:
     """
@@ -317,10 +319,8 @@ class Endpoint:
         inflater = deflater = None
         if agreed is not None and self._deflate is not None:
             inflater, deflater = contexts(agreed, self._deflate, client=client)
-        keys = _KEYS if self._random is secrets.token_bytes else KeyPool(self._random)
-        self._writer = MessageWriter(
-            take_key=keys.take if client else None, deflater=deflater
-        )
+        pool = _KEYS if self._random is secrets.token_bytes else KeyPool(self._random)
+        self._writer = MessageWriter(pool=pool if client else None, deflater=deflater)
         self._reader = MessageReader(
             masked=not client,
             max_message_size=self._max_message_size,
@@ -411,7 +411,7 @@ class Endpoint:
 
         """
         writer = self._writer
-        if self._state is not State.OPEN or writer is None:
+        if self._state is not _OPEN or writer is None:
             raise self._illegal(Input.SEND_MESSAGE)
         return writer.message(message, compress)
 

@@ -494,7 +494,7 @@ def _check_upgrade(headers: Headers) -> None:
 
 
 def _check_head(headers: Headers, limits: Limits, status: int) -> int:
-    """Return the size of the headers, or refuse them."""
+    """Return the size of the head, about; or refuse it."""
     if len(headers) > limits.max_headers:
         raise _Refused("there are too many headers", status)
     sizes = [len(name) + len(value) + 4 for name, value in headers]
@@ -502,7 +502,7 @@ def _check_head(headers: Headers, limits: Limits, status: int) -> int:
         raise _Refused("a header is too large", status)
     if sum(sizes) > limits.max_head_size:
         raise _Refused("the head is too large", status)
-    return sum(sizes)
+    return sum(sizes) + 20  # the first line
 
 
 def _is_key(key: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from codecs import utf_8_decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from ..errors import ArgumentError, Close, LocalProtocolError, MessageTypeError
 from .codec import encode, mask, scan
@@ -28,27 +28,30 @@ from .limits import Limits
 
 __all__ = ("KeyPool", "MessageReader", "MessageWriter", "as_payload")
 
-_POOL_SIZE = 4096
+_KEYS = tuple(slice(start, start + 4) for start in range(0, 4096, 4))
 
 
 class KeyPool:
-    """Mask keys, cut from a pool: a call of the system for each would be dear."""
+    """
+    Mask keys nobody can guess (RFC 6455, section 5.3).
 
-    __slots__ = ("_pool", "_position", "_random")
+    They are cut from a pool: asking the system for each would be dear. To take one:
+    ``next(pool.keys, None) or pool.refill()``, safe between threads.
+
+    """
+
+    __slots__ = ("_random", "keys")
 
     def __init__(self, random: Callable[[int], bytes]) -> None:
         self._random = random
-        self._pool = b""
-        self._position = _POOL_SIZE
+        self.keys: Iterator[bytes] = iter(())
 
-    def take(self) -> bytes:
-        """Return four bytes nobody can guess (RFC 6455, section 5.3)."""
-        position = self._position
-        if position >= _POOL_SIZE:
-            self._pool = self._random(_POOL_SIZE)
-            position = 0
-        self._position = position + 4
-        return self._pool[position : position + 4]
+    def refill(self) -> bytes:
+        """Begin a new pool and return its first key."""
+        keys = map(self._random(4096).__getitem__, _KEYS)
+        key = next(keys)
+        self.keys = keys
+        return key
 
 
 class MessageReader:
@@ -276,12 +279,10 @@ def as_payload(message: object) -> tuple[int, bytes]:
 class MessageWriter:
     """Makes frames of messages, whole or in fragments."""
 
-    __slots__ = ("_compressed", "_deflater", "_opcode", "_take_key")
+    __slots__ = ("_compressed", "_deflater", "_opcode", "_pool")
 
-    def __init__(
-        self, *, take_key: Callable[[], bytes] | None, deflater: Deflater | None
-    ) -> None:
-        self._take_key = take_key
+    def __init__(self, *, pool: KeyPool | None, deflater: Deflater | None) -> None:
+        self._pool = pool
         self._deflater = deflater
         # The fragmented message being sent: its opcode, 0 between messages.
         self._opcode = 0
@@ -294,15 +295,11 @@ class MessageWriter:
 
     def message(self, message: object, compress: bool | None) -> bytes:
         """Make one frame of a whole message."""
-        if type(message) is bytes:
-            opcode, payload = BINARY, message
-        else:
-            opcode, payload = as_payload(message)
+        opcode, payload = as_payload(message)
         if self._opcode:
             raise LocalProtocolError(
                 "a fragmented message is being sent: finish it first"
             )
-        first = FIN | opcode
         deflater = self._deflater
         if (
             deflater is not None
@@ -310,9 +307,10 @@ class MessageWriter:
             and (compress or len(payload) >= deflater.threshold)
         ):
             payload = deflater.compress(payload, last=True)
-            first |= RSV1
-        take_key = self._take_key
-        return encode(first, payload, take_key and take_key())
+            opcode |= RSV1
+        pool = self._pool
+        key = None if pool is None else next(pool.keys, None) or pool.refill()
+        return encode(FIN | opcode, payload, key)
 
     def fragment(self, data: object, *, fin: bool) -> bytes:
         """Make one frame of a fragment; the first one opens the message."""
@@ -341,5 +339,6 @@ class MessageWriter:
 
     def frame(self, first: int, payload: bytes) -> bytes:
         """Make one frame of its first byte and its payload."""
-        take_key = self._take_key
-        return encode(first, payload, take_key and take_key())
+        pool = self._pool
+        key = None if pool is None else next(pool.keys, None) or pool.refill()
+        return encode(first, payload, key)

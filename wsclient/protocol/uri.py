@@ -13,9 +13,9 @@ from .headers import basic_authorization
 __all__ = ("URI", "parse_uri")
 
 # What RFC 3986 allows in a path and a query, and what is already encoded.
-_SAFE = "/?:@!$&'()*+,;=-._~%[]|"
+_SAFE = "/?:@!$&'()*+,;=-._~%[]"
 _BLANK = re.compile(r"[\x00-\x20\x7f]")
-_HOST = re.compile(r"[a-z0-9_~-]+(?:\.[a-z0-9_~-]+)*\.?")
+_HOST = re.compile(r"[a-z0-9_~-]{1,63}(?:\.[a-z0-9_~-]{1,63})*\.?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,9 @@ class URI:
     @property
     def authority(self) -> str:
         """The value of ``Host``: the port only if it is not the default."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = self.host
+        if ":" in host:
+            host = f"[{host.partition('%')[0]}]"  # a zone means something here only
         return (
             host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
         )
@@ -65,6 +67,10 @@ def parse_uri(url: str) -> URI:
     """
     if not isinstance(url, str):
         raise InvalidURI(f"a URL is a str, not {type(url).__name__}")
+    try:
+        url.encode()
+    except UnicodeEncodeError:
+        raise InvalidURI("the URL has lone surrogates in it: encode it first") from None
     if _BLANK.search(url):
         raise InvalidURI(
             "the URL has a space or control character in it: strip it, or write %20"
@@ -86,15 +92,11 @@ def parse_uri(url: str) -> URI:
         raise InvalidURI("the URL has port 0: nobody can be reached there")
     secure = parts.scheme == "wss"
     path, query = parts.path or "/", f"?{parts.query}" if parts.query else ""
-    try:
-        target = quote(path + query, safe=_SAFE)
-    except UnicodeEncodeError:
-        raise InvalidURI("the URL has lone surrogates in it: encode it first") from None
     return URI(
         secure=secure,
-        host=_ascii_host(host),
+        host=_address(host) if "[" in parts.netloc else _ascii_host(host),
         port=(443 if secure else 80) if port is None else port,
-        target=target,
+        target=quote(path + query, safe=_SAFE),
         userinfo=_userinfo(parts.username, parts.password),
     )
 
@@ -105,13 +107,16 @@ def _scheme_remedy(scheme: str) -> str:
     return "the URL must begin with ws:// or wss://"
 
 
+def _address(host: str) -> str:
+    host = host.replace("%25", "%")  # before a zone (RFC 6874)
+    try:
+        IPv6Address(host)
+    except ValueError:
+        raise InvalidURI(f"{host!r} is no IPv6 address") from None
+    return host
+
+
 def _ascii_host(host: str) -> str:
-    if ":" in host:
-        try:
-            IPv6Address(host)
-        except ValueError:
-            raise InvalidURI(f"{host!r} is no IPv6 address") from None
-        return host
     try:
         name = host if host.isascii() else host.encode("idna").decode().lower()
     except UnicodeError:
