@@ -82,8 +82,12 @@ def parse_uri(url: str) -> URI:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise InvalidURI(f"the URL has a bad host or port: {error}") from None
+    except ValueError:
+        # The text of the error is not shown: it may have the password in it.
+        raise InvalidURI(
+            "the URL has a bad host or port: write ws://host:port/path, the port 1 to "
+            "65535, an IPv6 address in [], and :/?@ in a password in percent encoding"
+        ) from None
     if parts.scheme not in ("ws", "wss"):
         raise InvalidURI(_scheme_remedy(parts.scheme))
     if not host:

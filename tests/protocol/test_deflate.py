@@ -1,0 +1,478 @@
+"""permessage-deflate: negotiated by the table, inflated to the byte."""
+
+from __future__ import annotations
+
+import zlib
+from hashlib import shake_128
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsclient.errors import ArgumentError
+from wsclient.protocol import Deflate, deflate_of
+from wsclient.protocol.deflate import (
+    Agreed,
+    Deflater,
+    Inflater,
+    NegotiationError,
+    accept_offers,
+    check_response,
+    contexts,
+)
+from wsclient.protocol.frames import Violation
+from wsclient.protocol.headers import format_extensions, parse_extensions
+
+PMD = "permessage-deflate"
+SNCT = "server_no_context_takeover"
+CNCT = "client_no_context_takeover"
+LAST = f"{PMD}; client_max_window_bits=12"
+OPEN = Deflate(server_max_window_bits=None, client_max_window_bits=None)
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [
+        ({"server_max_window_bits": 7}, "server_max_window_bits must be 8 to 15"),
+        ({"client_max_window_bits": 16}, "client_max_window_bits must be 8 to 15"),
+        ({"client_max_window_bits": "9"}, "client_max_window_bits must be 8 to 15"),
+        ({"level": 10}, "level must be -1 to 9"),
+        ({"level": -2}, "level must be -1 to 9"),
+        ({"mem_level": 0}, "mem_level must be 1 to 9"),
+        ({"mem_level": 10}, "mem_level must be 1 to 9"),
+        ({"threshold": -1}, "threshold must be 0 or more"),
+        ({"threshold": None}, "threshold must be 0 or more"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused(
+    settings: dict[str, Any], remedy: str
+) -> None:
+    with pytest.raises(ArgumentError, match=remedy):
+        Deflate(**settings)
+
+
+def test_compression_is_asked_for_by_name_settings_or_none() -> None:
+    assert deflate_of(None) is None
+    assert deflate_of("deflate") == Deflate()
+    assert deflate_of(OPEN) is OPEN
+    for bad in ("gzip", True, 15):
+        with pytest.raises(ArgumentError, match='must be "deflate"'):
+            deflate_of(bad)  # type: ignore[arg-type]
+
+
+# Negotiation
+
+
+@pytest.mark.parametrize(
+    ("settings", "offers"),
+    [
+        (
+            Deflate(),
+            f"{PMD}; server_max_window_bits=12; client_max_window_bits=12, {LAST}",
+        ),
+        (
+            Deflate(fallback=False),
+            "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12",
+        ),
+        (OPEN, "permessage-deflate"),
+        (
+            Deflate(server_max_window_bits=None, client_max_window_bits=15),
+            "permessage-deflate; client_max_window_bits",
+        ),
+        (
+            Deflate(
+                server_no_context_takeover=True,
+                client_no_context_takeover=True,
+                server_max_window_bits=8,
+                client_max_window_bits=None,
+            ),
+            f"{PMD}; {SNCT}; server_max_window_bits=8; {CNCT}, {PMD}; {CNCT}",
+        ),
+    ],
+)
+def test_a_client_offers_what_its_settings_say(settings: Deflate, offers: str) -> None:
+    assert format_extensions(settings.offers()) == offers
+
+
+@pytest.mark.parametrize(
+    ("offers", "settings", "answer"),
+    [
+        ("", OPEN, None),
+        ("foo; bar=1", OPEN, None),
+        (PMD, OPEN, PMD),
+        ("Permessage-Deflate", OPEN, PMD),
+        (f"foo, {PMD}", OPEN, PMD),
+        (PMD, Deflate(), f"{PMD}; server_max_window_bits=12"),
+        (
+            f"{PMD}; client_max_window_bits",
+            Deflate(),
+            f"{PMD}; server_max_window_bits=12; client_max_window_bits=12",
+        ),
+        (f"{PMD}; client_max_window_bits", OPEN, PMD),
+        (
+            f"{PMD}; client_max_window_bits=10",
+            OPEN,
+            f"{PMD}; client_max_window_bits=10",
+        ),
+        (
+            f"{PMD}; client_max_window_bits=15; server_max_window_bits=9",
+            Deflate(),
+            f"{PMD}; server_max_window_bits=9; client_max_window_bits=12",
+        ),
+        (
+            f'{PMD}; server_max_window_bits="8"',
+            OPEN,
+            f"{PMD}; server_max_window_bits=8",
+        ),
+        (
+            f"{PMD}; server_no_context_takeover; client_no_context_takeover",
+            OPEN,
+            f"{PMD}; server_no_context_takeover; client_no_context_takeover",
+        ),
+        (
+            PMD,
+            Deflate(
+                server_max_window_bits=None,
+                server_no_context_takeover=True,
+                client_no_context_takeover=True,
+            ),
+            f"{PMD}; server_no_context_takeover; client_no_context_takeover",
+        ),
+        # Offers that are declined, and the next one that is not.
+        (f"{PMD}; server_max_window_bits", OPEN, None),
+        (f"{PMD}; server_max_window_bits=7", OPEN, None),
+        (f"{PMD}; server_max_window_bits=16", OPEN, None),
+        (f"{PMD}; server_max_window_bits=08", OPEN, None),
+        (f"{PMD}; client_max_window_bits=+9", OPEN, None),
+        (f"{PMD}; client_max_window_bits=16", OPEN, None),
+        (f"{PMD}; server_no_context_takeover=1", OPEN, None),
+        (f"{PMD}; client_no_context_takeover=true", OPEN, None),
+        (f"{PMD}; unknown", OPEN, None),
+        (f"{PMD}; client_max_window_bits; client_max_window_bits", OPEN, None),
+        (f"{PMD}; unknown, {PMD}", OPEN, PMD),
+    ],
+)
+def test_a_server_agrees_to_the_first_offer_it_can_keep(
+    offers: str, settings: Deflate, answer: str | None
+) -> None:
+    agreed = accept_offers(parse_extensions([offers]), settings)
+    assert (agreed and format_extensions([agreed.extension()])) == answer
+
+
+ASKING = Deflate(
+    server_no_context_takeover=True,
+    server_max_window_bits=10,
+    client_max_window_bits=11,
+    fallback=False,
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "settings", "agreed"),
+    [
+        (PMD, OPEN, Agreed()),
+        (
+            f"{PMD}; server_no_context_takeover; client_no_context_takeover",
+            OPEN,
+            Agreed(server_no_context_takeover=True, client_no_context_takeover=True),
+        ),
+        (f"{PMD}; server_max_window_bits=8", OPEN, Agreed(server_max_window_bits=8)),
+        (
+            f"{PMD}; server_no_context_takeover; server_max_window_bits=10",
+            ASKING,
+            Agreed(server_no_context_takeover=True, server_max_window_bits=10),
+        ),
+        (
+            f"{PMD}; {SNCT}; server_max_window_bits=9; client_max_window_bits=11",
+            ASKING,
+            Agreed(
+                server_no_context_takeover=True,
+                server_max_window_bits=9,
+                client_max_window_bits=11,
+                client_limits=True,
+            ),
+        ),
+        # A server that can keep no limit has taken the second offer.
+        (PMD, Deflate(), Agreed()),
+        (
+            f"{PMD}; server_max_window_bits=15",
+            Deflate(),
+            Agreed(server_max_window_bits=15),
+        ),
+        (
+            f"{PMD}; client_max_window_bits=15",
+            Deflate(client_max_window_bits=15),
+            Agreed(client_max_window_bits=15, client_limits=True),
+        ),
+    ],
+)
+def test_a_client_takes_an_answer_to_one_of_its_offers(
+    answer: str, settings: Deflate, agreed: Agreed
+) -> None:
+    assert check_response(parse_extensions([answer]), settings) == agreed
+
+
+@pytest.mark.parametrize(
+    ("answer", "settings"),
+    [
+        (PMD, None),
+        ("foo", OPEN),
+        (f"{PMD}, {PMD}", OPEN),
+        (f"{PMD}; unknown", OPEN),
+        (f"{PMD}; server_max_window_bits", OPEN),
+        (f"{PMD}; server_max_window_bits=16", OPEN),
+        (f"{PMD}; client_no_context_takeover=1", OPEN),
+        (f"{PMD}; client_max_window_bits=12", OPEN),
+        (f"{PMD}; client_max_window_bits", Deflate()),
+        (f"{PMD}; client_max_window_bits=13", Deflate()),
+        (f"{PMD}; server_max_window_bits=10", ASKING),
+        (f"{PMD}; server_no_context_takeover", ASKING),
+        (f"{PMD}; server_no_context_takeover; server_max_window_bits=11", ASKING),
+        (f"{PMD}; client_no_context_takeover; client_no_context_takeover", OPEN),
+    ],
+)
+def test_a_client_fails_on_any_other_answer(
+    answer: str, settings: Deflate | None
+) -> None:
+    with pytest.raises(NegotiationError):
+        check_response(parse_extensions([answer]), settings)
+
+
+def test_no_answer_is_no_compression() -> None:
+    assert check_response([], Deflate()) is None
+    assert check_response([], None) is None
+
+
+BITS = st.none() | st.integers(8, 15)
+SETTINGS = st.builds(
+    Deflate,
+    server_no_context_takeover=st.booleans(),
+    client_no_context_takeover=st.booleans(),
+    server_max_window_bits=BITS,
+    client_max_window_bits=BITS,
+    level=st.integers(-1, 9),
+    mem_level=st.integers(1, 9),
+    fallback=st.booleans(),
+)
+
+
+@given(SETTINGS, SETTINGS, st.lists(st.binary(max_size=600) | st.just(b"ab" * 3000)))
+def test_any_two_settings_agree_and_understand_each_other(
+    client: Deflate, server: Deflate, messages: list[bytes]
+) -> None:
+    offers = parse_extensions([format_extensions(client.offers())])
+    accepted = accept_offers(offers, server)
+    assert accepted is not None
+    answer = parse_extensions([format_extensions([accepted.extension()])])
+    agreed = check_response(answer, client)
+    assert agreed is not None
+    client_inflater, client_deflater = contexts(agreed, client, client=True)
+    server_inflater, server_deflater = contexts(accepted, server, client=False)
+    for deflater, inflater in [
+        (client_deflater, server_inflater),
+        (server_deflater, client_inflater),
+    ]:
+        for message in messages:
+            if deflater is not None:
+                data = deflater.compress(message, last=True)
+                room = len(message)
+                assert inflater.inflate(data, last=True, room=room) == message
+
+
+# Contexts
+
+
+def test_a_window_of_8_bits_is_read_but_never_written() -> None:
+    """zlib cannot make one, and nobody has to compress."""
+    for client in (True, False):
+        agreed = Agreed(server_max_window_bits=8, client_max_window_bits=8)
+        assert contexts(agreed, Deflate(), client=client)[1] is None
+    _, deflater = contexts(Agreed(), Deflate(client_max_window_bits=8), client=True)
+    assert deflater is not None  # our own wish: 9 bits break no promise
+
+
+def far_apart(distance: int) -> bytes:
+    """What compresses to less than half only if the window spans ``distance``."""
+    return shake_128(distance.to_bytes(4, "big")).digest(distance) * 4
+
+
+@pytest.mark.parametrize("bits", range(9, 16))
+def test_our_window_is_at_most_the_one_agreed_on(bits: int) -> None:
+    settings = Deflate(client_max_window_bits=15, mem_level=9)
+    agreed = Agreed(client_max_window_bits=bits, client_limits=True)
+    _, deflater = contexts(agreed, settings, client=True)
+    assert deflater is not None
+    data = far_apart(2**bits // 4)
+    compressed = deflater.compress(data, last=True)
+    assert len(compressed) < len(data) / 2
+    small = zlib.decompressobj(-bits)
+    assert small.decompress(compressed + b"\x00\x00\xff\xff") == data
+    # Twice as far is out of its reach.
+    data = far_apart(2**bits + 1)
+    assert len(deflater.compress(data, last=True)) > len(data) * 0.9
+
+
+def test_nothing_is_allocated_before_the_first_use_nor_kept_without_takeover() -> None:
+    for takeover in (True, False):
+        deflater = Deflater(bits=15, takeover=takeover, settings=Deflate())
+        inflater = Inflater(bits=15, takeover=takeover)
+        assert deflater._compressor is None
+        assert inflater._decompressor is None
+        data = deflater.compress(b"x" * 100, last=True)
+        assert inflater.inflate(data, last=True, room=None) == b"x" * 100
+        assert (deflater._compressor is not None) is takeover
+        assert (inflater._decompressor is not None) is takeover
+
+
+def test_a_context_taken_over_makes_the_second_message_smaller() -> None:
+    for takeover in (True, False):
+        deflater = Deflater(bits=12, takeover=takeover, settings=Deflate())
+        first = deflater.compress(b"a subscription to trades", last=True)
+        second = deflater.compress(b"a subscription to trades", last=True)
+        assert (len(second) < len(first)) is takeover
+
+
+@pytest.mark.parametrize("takeover", [True, False])
+def test_empty_messages_are_a_single_zero_byte(takeover: bool) -> None:
+    """RFC 7692, 7.2.3.6, in whatever place they stand."""
+    deflater = Deflater(bits=12, takeover=takeover, settings=Deflate())
+    inflater = Inflater(bits=12, takeover=takeover)
+    for message in (b"", b"", b"x", b"", b"yy", b"", b""):
+        data = deflater.compress(message, last=True)
+        if not message:
+            assert data == b"\x00"
+        assert inflater.inflate(data, last=True, room=2) == message
+
+
+@given(
+    st.lists(st.lists(st.binary(max_size=40), min_size=1), min_size=1),
+    st.booleans(),
+    st.integers(1, 50),
+)
+def test_fragments_compressed_and_cut_anywhere_inflate_to_the_messages(
+    messages: list[list[bytes]], takeover: bool, step: int
+) -> None:
+    deflater = Deflater(bits=9, takeover=takeover, settings=Deflate())
+    inflater = Inflater(bits=9, takeover=takeover)
+    for message in messages:
+        *first, last = message
+        data = b"".join(deflater.compress(part, last=False) for part in first)
+        data += deflater.compress(last, last=True)
+        inflated = b""
+        for at in range(0, len(data), step):
+            inflated += inflater.inflate(
+                data[at : at + step], last=at + step >= len(data), room=None
+            )
+        assert inflated == b"".join(message)
+
+
+# The examples of RFC 7692, section 7.2.3
+
+
+def inflate(data: str, inflater: Inflater | None = None) -> bytes:
+    return (inflater or Inflater(bits=15, takeover=True)).inflate(
+        bytes.fromhex(data), last=True, room=100
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "f2 48 cd c9 c9 07 00",  # 7.2.3.1: one block
+        "00 05 00 fa ff 48 65 6c 6c 6f 00",  # 7.2.3.3: a block with no compression
+        "f3 48 cd c9 c9 07 00 00",  # 7.2.3.4: a final block
+        "f3 48 cd c9 c9 07 00",  # the same, and nothing after it
+        "f2 48 05 00 00 00 ff ff ca c9 c9 07 00",  # 7.2.3.5: two blocks
+    ],
+)
+def test_the_blocks_of_the_rfc_say_hello(data: str) -> None:
+    inflater = Inflater(bits=15, takeover=True)
+    assert inflate(data, inflater) == b"Hello"
+    assert inflate(data, inflater) == b"Hello"
+
+
+def test_the_second_message_of_the_rfc_uses_the_window_of_the_first() -> None:
+    inflater = Inflater(bits=15, takeover=True)
+    assert inflate("f2 48 cd c9 c9 07 00", inflater) == b"Hello"
+    assert inflate("f2 00 11 00 00", inflater) == b"Hello"
+    with pytest.raises(Violation, match="corrupt"):
+        inflate("f2 00 11 00 00")
+
+
+def test_an_empty_payload_is_an_empty_message_and_harms_no_later_one() -> None:
+    inflater = Inflater(bits=15, takeover=True)
+    for _ in range(2):
+        assert inflate("", inflater) == b""
+        assert inflate("f2 48 cd c9 c9 07 00", inflater) == b"Hello"
+
+
+# Hostile input
+
+
+def test_corrupt_data_is_a_violation() -> None:
+    with pytest.raises(Violation, match="corrupt") as caught:
+        inflate("ff ff ff")
+    assert caught.value.code == 1007
+
+
+@pytest.mark.parametrize("split", [1, 7, 1000, 10**6])
+def test_the_size_is_exact_to_the_byte_while_inflating(split: int) -> None:
+    data = Deflater(bits=15, takeover=True, settings=Deflate()).compress(
+        bytes(100_000), last=True
+    )
+
+    def total(room: int) -> int:
+        inflater, size = Inflater(bits=15, takeover=True), 0
+        for at in range(0, len(data), split):
+            last = at + split >= len(data)
+            chunk = data[at : at + split]
+            size += len(inflater.inflate(chunk, last=last, room=room - size))
+        return size
+
+    assert total(100_000) == 100_000
+    with pytest.raises(Violation, match="larger than max_message_size") as caught:
+        total(99_999)
+    assert caught.value.code == 1009
+
+
+def test_a_bomb_is_not_inflated_beyond_the_limit() -> None:
+    bomb = Deflater(bits=15, takeover=True, settings=Deflate()).compress(
+        bytes(50_000_000), last=True
+    )
+    assert len(bomb) < 60_000
+    inflater = Inflater(bits=15, takeover=True)
+    with pytest.raises(Violation, match="larger than max_message_size"):
+        inflater.inflate(bomb, last=True, room=1000)
+    assert inflater._decompressor is not None
+    # What zlib has not yet read is not read: the work is bounded by the limit.
+    assert len(inflater._decompressor.unconsumed_tail) > len(bomb) * 0.9
+
+
+def test_a_message_of_endless_streams_is_refused() -> None:
+    final = "03 00"  # an empty final block: each needs a new context
+    assert inflate(final * 64) == b""
+    with pytest.raises(Violation, match="too many streams") as caught:
+        inflate(final * 65)
+    assert caught.value.code == 1008
+
+
+def test_streams_are_counted_for_each_message() -> None:
+    inflater = Inflater(bits=15, takeover=True)
+    for _ in range(3):
+        assert inflate("03 00" * 60, inflater) == b""
+
+
+@given(st.binary(max_size=200), st.integers(0, 1000))
+def test_any_bytes_inflate_within_room_or_are_a_violation(
+    data: bytes, room: int
+) -> None:
+    inflater = Inflater(bits=15, takeover=True)
+    try:
+        outcome = len(inflater.inflate(data, last=True, room=room))
+    except Violation as violation:
+        outcome = violation.code
+    assert outcome <= room or outcome in (1007, 1008, 1009)
