@@ -16,10 +16,11 @@ PACKAGE = ROOT / "wsclient"
 ROOMS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "wire": frozenset(),
+    "tasks": frozenset(),
     "protocol": frozenset({"errors"}),
     "transport": frozenset({"errors", "wire"}),
-    "connection": frozenset({"protocol", "errors", "wire"}),
-    "supervisor": frozenset({"errors"}),
+    "connection": frozenset({"protocol", "errors", "wire", "tasks"}),
+    "supervisor": frozenset({"errors", "tasks"}),
     "subprotocols": frozenset({"errors", "supervisor"}),
     "client": frozenset(
         {
@@ -32,7 +33,9 @@ ROOMS: dict[str, frozenset[str]] = {
             "subprotocols",
         }
     ),
-    "server": frozenset({"connection", "transport", "protocol", "errors", "wire"}),
+    "server": frozenset(
+        {"connection", "transport", "protocol", "errors", "wire", "tasks"}
+    ),
     "sync": frozenset({"errors", "client", "server"}),
     "testing": frozenset(
         {
@@ -178,8 +181,9 @@ def test_a_module_is_read_in_one_sitting(module: str) -> None:
     assert text.count("\n") <= 520, "what room is hiding in it?"
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            length = (node.end_lineno or 0) - node.lineno
-            assert length <= 75, f"{node.name} does not fit a screen"
+            first = node.body[min(1, len(node.body) - 1)]  # behind the docstring
+            length = (node.end_lineno or 0) - first.lineno
+            assert length <= 60, f"{node.name} does not fit a screen"
 
 
 def test_every_module_has_its_tests_where_one_looks_for_them() -> None:

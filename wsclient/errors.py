@@ -376,3 +376,21 @@ class GiveUp(Exception):
 def with_attempts(facts: Facts, attempts: tuple[Attempted, ...]) -> Facts:
     """Return the same facts with a history of attempts."""
     return replace(facts, attempts=attempts)
+
+
+def seconds(name: str, value: float | None) -> float | None:
+    """
+    Return a duration if it can be one: None or a positive number of seconds.
+
+    Raises:
+        ArgumentError: it is negative, nan or no number; nan would silently mean
+            "never" to an event loop.
+
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ArgumentError(f"{name} is {value!r}; give seconds as a number, or None")
+    if not value >= 0:
+        raise ArgumentError(f"{name} is {value!r}; give 0 or more seconds, or None")
+    return float(value)

@@ -1,0 +1,7 @@
+"""One WebSocket connection, for both roles."""
+
+from .connection import Connection, Sendable
+from .dice import DICE, Dice, bytes_of
+from .watch import Timeouts
+
+__all__ = ("DICE", "Connection", "Dice", "Sendable", "Timeouts", "bytes_of")

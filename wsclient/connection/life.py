@@ -1,0 +1,498 @@
+"""What happens to a connection: bytes, replies, deadlines, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from math import inf
+from threading import get_ident
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from ..errors import (
+    ConcurrencyError,
+    ConnectionClosed,
+    ConnectionLost,
+    Facts,
+    Initiator,
+    Phase,
+    Reason,
+)
+from ..protocol import (
+    CloseReceived,
+    Endpoint,
+    Event,
+    Failed,
+    Limits,
+    Ping,
+    Pong,
+    Role,
+    State,
+)
+from ..tasks import OwnedTasks
+from ..wire import Timer, Wire
+from .pings import Pings
+from .turn import Turn
+from .watch import Alarm, Timeouts, Watch
+
+__all__ = ("Life", "Sink")
+
+Sink = Callable[[str | bytes], None]
+
+DRAIN = 1 << 20  # bytes read at most when something is judged or ended
+ROOM = 1 << 16  # unsent bytes up to which another message may be committed
+LINGER = 1.0  # seconds for the peer to end TCP after both Close frames
+STAND_IN = 0.02  # seconds without a reader until the attendant reads
+BREATH = 32  # calls that did not wait until one is a checkpoint
+CUT = 75  # characters of a message in the log
+
+logger = logging.getLogger("wsclient.connection")
+
+
+class Life:
+    """
+    The machinery below :class:`Connection`; each event ends in a synchronous call.
+
+    Whoever waits looks at one of two things: a message in the queue, or
+    :attr:`_facts`, which are set exactly once, at the end, before anybody is woken.
+
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        endpoint: Endpoint,
+        *,
+        host: str,
+        timeouts: Timeouts,
+        limits: Limits,
+        uniform: Callable[[float, float], float],
+        name: str,
+    ) -> None:
+        self._wire = wire
+        self._endpoint = endpoint
+        self._host = host
+        self._timeouts = timeouts
+        self._limits = limits
+        self._name = name
+        self._time = wire.time
+        self._thread = get_ident()
+        self._debug = logger.isEnabledFor(logging.DEBUG)
+        # Receiving
+        self._queue: deque[str | bytes] = deque()
+        self._queued_bytes = 0
+        self._sink: Sink | None = None
+        self._discarding = False
+        self._leaving = False
+        self._feeding = False
+        self._opening: Event | None = None
+        self._phase = Phase.UPGRADE
+        # Whose turn: to read the wire, to send a message
+        self._reading = False
+        self._fed: anyio.Event | None = None
+        self._wanted = False
+        self._reads = 0
+        self._turn = Turn()
+        # Sending: bytes given to the wire, and those the kernel has for certain
+        self._blocked = False
+        self._written = 0
+        self._taken = 0
+        # The end
+        self._facts: Facts | None = None
+        self._cause: Exception | None = None
+        self._clean = False
+        self._over = False
+        # Time
+        self._pings = Pings()
+        self._watch = Watch(timeouts, self._time(), uniform)
+        self._timer: Timer | None = None
+        self._timer_at = inf
+        self._tasks: OwnedTasks | None = None
+        self._nudged: anyio.Event | None = None
+        wire.start(self._feed, self._lost, self._drained)
+
+    # -- bytes in ---------------------------------------------------------------
+
+    def _feed(self, data: memoryview | None) -> None:
+        if self._over:
+            return
+        endpoint = self._endpoint
+        self._feeding = True
+        if data is None:
+            self._take(endpoint.receive_eof())
+        else:
+            self._watch.heard_at = self._time()
+            events = endpoint.receive_data(data)
+            if events:
+                self._take(events)
+        self._feeding = False
+        if endpoint.pending:
+            self._reply()
+        if data is None:
+            self._conclude(
+                self._tell(Reason.EOF, Initiator.PEER, "the peer hung up unannounced")
+            )
+            self._finish()
+        elif self._facts is not None:
+            self._settle()
+        if self._fed is not None:
+            self._fed.set()
+            self._fed = None
+
+    def _take(self, events: list[Event]) -> None:
+        """Hand messages on, to the sink or the queue; do what other events ask."""
+        sink = self._sink
+        append = self._queue.append
+        size = 0
+        for event in events:
+            kind = type(event)
+            if kind is not str and kind is not bytes:
+                self._control(event)
+            elif sink is not None:
+                sink(event)  # type: ignore[arg-type]
+                sink = self._sink
+            elif not self._discarding:
+                append(event)  # type: ignore[arg-type]
+                size += len(event)  # type: ignore[arg-type]
+        if self._debug:
+            for event in events:
+                self._log("<", event)
+        if size:
+            self._queued_bytes += size
+        if sink is None and self._full and self._watch.paused_at is None:
+            self.pause()
+
+    @property
+    def _full(self) -> bool:
+        return (
+            len(self._queue) >= self._limits.max_queue
+            or self._queued_bytes >= self._limits.max_queue_bytes
+        )
+
+    def _control(self, event: Event) -> None:
+        match event:
+            case Ping():
+                pass  # its pong is pending in the endpoint
+            case Pong(payload=payload):
+                self._pings.answered(payload, self._time())
+            case CloseReceived(code=code):
+                if self._leaving:
+                    facts = self._tell(Reason.LOCAL, Initiator.US, "this side closed")
+                else:
+                    text = f"the peer closed with {code}"
+                    facts = self._tell(Reason.PEER_CLOSED, Initiator.PEER, text)
+                self._conclude(facts, clean=True)
+            case Failed(detail=detail):
+                self._conclude(self._tell(Reason.PROTOCOL_ERROR, Initiator.US, detail))
+            case _:
+                self._opening = event
+
+    def _lost(self, error: Exception) -> None:
+        """Take the wire's failure: after both Close frames it means nothing."""
+        if type(error).__module__ == "ssl":
+            reason = Reason.EOF if "EOF" in type(error).__name__ else Reason.TLS
+        else:
+            reason = Reason.EOF if isinstance(error, EOFError) else Reason.RESET
+        self._conclude(self._tell(reason, Initiator.PEER, str(error)), cause=error)
+        self._abort()
+
+    # -- bytes out --------------------------------------------------------------
+
+    def _write(self, data: bytes) -> bool:
+        """Commit bytes to the wire; return whether the kernel has it all."""
+        self._written += len(data)
+        if self._wire.write(data):
+            self._taken = self._written
+            return True
+        self._blocked = True
+        self._watch.stalled(self._time(), self._written - self._wire.buffered)
+        self._arm()
+        return False
+
+    def _drained(self) -> None:
+        """The kernel has everything: whoever waited for room may go on."""
+        self._blocked = False
+        self._taken = self._written
+        self._watch.flowing()
+        if self._endpoint.pending:
+            self._reply()
+        if self._facts is not None:
+            self._settle()
+        self._turn.grant()
+
+    def _reply(self) -> None:
+        """Send what the endpoint owes; pongs wait for room, and only the last stays."""
+        if self._endpoint.state is State.OPEN and not self._room:
+            return
+        self._write(self._endpoint.data_to_send())
+
+    @property
+    def _room(self) -> bool:
+        return not self._blocked or self._wire.buffered < ROOM
+
+    # -- the end ----------------------------------------------------------------
+
+    def _tell(self, reason: Reason, initiator: Initiator, detail: str) -> Facts:
+        endpoint = self._endpoint
+        return Facts(
+            reason=reason,
+            phase=self._phase,
+            host=self._host,
+            initiator=initiator,
+            received=endpoint.close_received,
+            sent=endpoint.close_sent,
+            idle=max(0.0, self._time() - self._watch.heard_at),
+            latency=self._pings.latency,
+            detail=detail,
+        )
+
+    def _conclude(
+        self, facts: Facts, *, clean: bool = False, cause: Exception | None = None
+    ) -> None:
+        """Store how it ended, once, then wake everybody who waits."""
+        if self._facts is not None:
+            return
+        self._facts = facts
+        self._cause = cause
+        self._clean = clean
+        if self._debug:
+            logger.debug("%s = %s", self._name, facts)
+        self._endpoint.receive_eof()  # whoever asks its state learns that it is over
+        self._pings.wake()
+        self._turn.grant()
+        if self._fed is not None:
+            self._fed.set()
+            self._fed = None
+        self._nudge()
+
+    def _settle(self) -> None:
+        """
+        Nothing more will be said: end TCP.
+
+        RFC 6455, 7.1.1: the server does it first, so that the client's port is free at
+        once. Who failed the connection reads on for a while: a reset would eat the
+        Close frame that says why.
+
+        """
+        if self._over:
+            return
+        if self._clean and self._endpoint.role is Role.SERVER and not self._blocked:
+            self._finish()
+        else:
+            self._close_within(LINGER)
+
+    def _close_within(self, bound: float) -> None:
+        """From now on only one deadline counts; it never moves back."""
+        limits = [bound, self._timeouts.close_timeout]
+        at = self._time() + min(limit for limit in limits if limit is not None)
+        if self._watch.close_at is None or at < self._watch.close_at:
+            self._watch.close_at = at
+            self._arm()
+
+    def _finish(self) -> None:
+        """End the wire: what the kernel takes, then FIN."""
+        self._over = True
+        self._wire.finish()
+        self._rest()
+
+    def _abort(self) -> None:
+        self._over = True
+        self._wire.abort()
+        self._rest()
+
+    def _rest(self) -> None:
+        """Nothing more is due."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._nudge()
+
+    def end(self, reason: Reason, detail: str = "", *, code: int = 1001) -> None:
+        """
+        End the connection at once, synchronously, with the facts given; idempotent.
+
+        LIVENESS and WRITE_STALLED abort. Otherwise what is readable is read first, so
+        that no reset eats our Close frame, which is sent unless half a frame is on its
+        way; then the connection is closed without waiting for the peer.
+
+        """
+        if self._over:
+            return
+        abrupt = reason in (Reason.LIVENESS, Reason.WRITE_STALLED)
+        if self._facts is None and not abrupt and not self._feeding:
+            self._wire.drain(DRAIN)
+        if self._over:
+            return
+        if self._facts is None:
+            orderly = not abrupt and not self._blocked
+            if orderly and self._endpoint.state is State.OPEN:
+                self._write(self._endpoint.close(code))
+            self._conclude(self._tell(reason, Initiator.US, detail))
+        if abrupt:
+            self._abort()
+        else:
+            self._finish()
+
+    @property
+    def ended(self) -> ConnectionClosed | ConnectionLost | None:
+        """A new exception that tells how the connection ended, or None: it lives."""
+        if self._facts is None:
+            return None
+        kind = ConnectionClosed if self._clean else ConnectionLost
+        error = kind(self._facts)
+        error.__cause__ = self._cause
+        return error
+
+    # -- flow -------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Stop reading, so that the peer slows down; liveness stands still."""
+        if self._watch.paused_at is None and self._facts is None:
+            self._watch.paused(self._time())
+            self._wire.pause()
+            self._arm()
+
+    def resume(self) -> None:
+        """Read again."""
+        if self._watch.paused_at is not None:
+            self._watch.resumed(self._time())
+            self._wire.resume()
+            self._nudge()
+
+    def _resume_when_half_empty(self) -> None:
+        if (
+            len(self._queue) <= self._limits.max_queue // 2
+            and self._queued_bytes <= self._limits.max_queue_bytes // 2
+        ):
+            self.resume()
+
+    async def _pump(self) -> None:
+        """Take the reading turn for one feed, or wait until who has it is fed."""
+        if self._reading:
+            self._wanted = True
+            if self._fed is None:
+                self._fed = anyio.Event()
+            await self._fed.wait()
+            return
+        self._reading = True
+        self._reads += 1
+        try:
+            if not self._reads % BREATH:
+                await checkpoint()  # a pulled wire need not wait to read
+            await self._wire.pump()
+        finally:
+            self._reading = False
+            if self._fed is not None:
+                self._fed.set()  # let another take the turn
+                self._fed = None
+            if self._nudged is not None:
+                self._nudge()
+
+    # -- time -------------------------------------------------------------------
+
+    def _arm(self) -> None:
+        """See to it that :meth:`_tick` runs when something is due."""
+        due = self._watch.due()
+        if self._wire.pulled:
+            if due < self._timer_at:
+                self._nudge()
+        elif due < inf and not self._over:
+            if self._timer is not None:
+                if self._timer_at <= due:
+                    return
+                self._timer.cancel()
+            self._timer_at = due
+            self._timer = self._wire.call_at(due, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._tick()
+        if not self._over:
+            self._arm()
+
+    def _tick(self) -> None:
+        """Do what is due. A blocked loop is not a dead peer: read before judging."""
+        now = self._time()
+        if self._blocked:
+            self._watch.stalled(now, self._written - self._wire.buffered)
+        alarm = self._watch.judge(now)
+        if alarm is Alarm.LIVENESS:
+            self._wire.drain(DRAIN)
+            if self._over:
+                return
+            alarm = self._watch.judge(now)
+        match alarm:
+            case Alarm.PING if self._endpoint.state is State.OPEN and self._room:
+                self._write(self._endpoint.ping(self._pings.sent(now)))
+                if self._debug:
+                    logger.debug("%s %% ping", self._name)
+            case Alarm.LIVENESS:
+                self.end(Reason.LIVENESS, "nothing was heard from the peer")
+            case Alarm.WRITE_STALLED:
+                self.end(Reason.WRITE_STALLED, "the peer took no byte of ours")
+            case Alarm.SLOW_CONSUMER:
+                self.end(
+                    Reason.SLOW_CONSUMER,
+                    f"{len(self._queue)} messages ({self._queued_bytes} bytes)"
+                    " wait to be received",
+                )
+            case Alarm.CLOSE_TIMEOUT:
+                self.end(Reason.LOCAL, "the peer did not close within close_timeout")
+
+    def _nudge(self) -> None:
+        if self._nudged is not None:
+            self._nudged.set()
+            self._nudged = None
+
+    async def _attend(self) -> None:
+        """
+        Stand in on a pulled wire: keep time, and read when nobody has for a while.
+
+        While somebody reads this sleeps until something is due; it is woken when the
+        turn is free, and takes it if it is still free 20 ms later.
+
+        """
+        while not self._over:
+            self._timer_at = self._watch.due()
+            if self._timer_at <= self._time():
+                self._tick()
+            elif self._reading or self._watch.paused_at is not None:
+                self._nudged = anyio.Event()
+                with anyio.move_on_after(self._timer_at - self._time()):
+                    await self._nudged.wait()
+                self._nudged = None
+            else:
+                reads = self._reads
+                await anyio.sleep(min(STAND_IN, self._timer_at - self._time()))
+                if not self._reading and self._reads == reads:
+                    await self._read_for_others()
+
+    async def _read_for_others(self) -> None:
+        self._reading = True
+        self._wanted = False
+        try:
+            with anyio.move_on_after(self._watch.due() - self._time()):
+                while not (
+                    self._wanted or self._over or self._watch.paused_at is not None
+                ):
+                    await self._wire.pump()
+        finally:
+            self._reading = False
+
+    # -- calls ------------------------------------------------------------------
+
+    def _check_thread(self) -> None:
+        if get_ident() != self._thread:
+            raise ConcurrencyError(
+                "this connection belongs to another thread; call it through"
+                " anyio.from_thread.run()"
+            )
+
+    def _log(self, sign: str, what: object) -> None:
+        """Log one message or event at DEBUG, cut short: ``<`` in, ``>`` out."""
+        text = repr(what)
+        if len(text) > CUT:
+            text = f"{text[:CUT]}... ({len(text)} characters)"
+        logger.debug("%s %s %s", self._name, sign, text)

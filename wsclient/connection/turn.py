@@ -1,0 +1,56 @@
+"""Whose turn it is to send: data messages go one by one, first come first served."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import anyio
+
+__all__ = ("Turn",)
+
+
+class Turn:
+    """
+    A queue of senders that costs nothing while nobody waits.
+
+    Who may send says so in :attr:`held` only while it awaits something: a fragmented
+    message between its fragments, or a waiter that was given the turn and has not run
+    yet.
+
+    """
+
+    __slots__ = ("_waiting", "held")
+
+    def __init__(self) -> None:
+        self.held = False
+        self._waiting: deque[anyio.Event] = deque()
+
+    @property
+    def taken(self) -> bool:
+        """Whether a newcomer would have to wait."""
+        return self.held or bool(self._waiting)
+
+    async def wait(self) -> None:
+        """
+        Wait for the turn and hold it.
+
+        Cancelled, it leaves the queue, or leaves the turn to the next.
+
+        """
+        event = anyio.Event()
+        self._waiting.append(event)
+        try:
+            await event.wait()
+        except BaseException:
+            if event.is_set():
+                self.held = False
+                self.grant()
+            else:
+                self._waiting.remove(event)
+            raise
+
+    def grant(self) -> None:
+        """Give the turn, if it is free, to who has waited longest."""
+        if not self.held and self._waiting:
+            self.held = True
+            self._waiting.popleft().set()

@@ -1,0 +1,94 @@
+"""The other end: for real small services, for tests and demos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from re import Pattern
+from ssl import SSLContext
+
+from ..connection import DICE, Dice, Timeouts, bytes_of
+from ..protocol import Deflate, Limits, Request, deflate_of
+from .http import HTTPResponse, cookies
+from .server import Handler, ProcessRequest, SelectSubprotocol, Server
+
+__all__ = ("HTTPResponse", "Request", "Server", "cookies", "serve")
+
+
+def serve(
+    handler: Handler,
+    host: str | None = "localhost",
+    port: int = 0,
+    *,
+    process_request: ProcessRequest | None = None,
+    subprotocols: Sequence[str] | SelectSubprotocol = (),
+    origins: Sequence[str | Pattern[str] | None] | None = None,
+    headers: Sequence[tuple[str, str]] = (),
+    tls: SSLContext | None = None,
+    compression: str | Deflate | None = "deflate",
+    open_timeout: float | None = 10,
+    close_timeout: float | None = 5,
+    shutdown_timeout: float | None = 10,
+    ping_interval: float | None = 20,
+    ping_timeout: float | None = 20,
+    write_timeout: float | None = 30,
+    slow_timeout: float | None = None,
+    max_message_size: int | None = 2**20,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+    random: Dice = DICE,
+) -> Server:
+    """
+    Serve WebSocket connections: ``async with serve(handler, host, port) as server``.
+
+    Each client gets a task that runs ``handler(connection)``. When it returns, the
+    connection is closed with 1000; when it raises, with 1011, and the traceback is
+    logged once. Ending by ``ConnectionClosed`` or ``ConnectionLost`` is normal. No
+    client can end the server.
+
+    Args:
+        handler: an async function of one connection.
+        host: a name or address to listen on, all its addresses; None: all there are.
+        port: 0 takes a free one; see ``server.addresses``.
+        process_request: ``(connection, request)``, sync or async; sees every request,
+            plain HTTP too, and may answer it with an :class:`HTTPResponse`.
+        subprotocols: those spoken here, the best first, or a function that chooses
+            among those a client offers.
+        origins: values of ``Origin`` that may connect, as strings or patterns; None in
+            it stands for none sent. Default: any.
+        headers: added to each 101.
+        tls: an ``ssl.SSLContext`` with the server's certificate.
+        compression: "deflate", :class:`Deflate` with settings, or None (RFC 7692).
+        open_timeout: seconds a client has for TLS and its request.
+        close_timeout: seconds for all of closing one connection.
+        shutdown_timeout: seconds for leaving the context.
+        ping_interval, ping_timeout, write_timeout, slow_timeout, max_message_size,
+            limits, random: as for :func:`wsclient.connect`.
+
+    Raises:
+        ArgumentError: at the call, for what cannot be used.
+        OSError: on entering: the address cannot be listened on.
+
+    """
+    return Server(
+        handler,
+        host,
+        port,
+        process_request=process_request,
+        subprotocols=subprotocols,
+        origins=origins,
+        headers=headers,
+        tls=tls,
+        deflate=deflate_of(compression),
+        max_message_size=max_message_size,
+        limits=limits,
+        open_timeout=open_timeout,
+        shutdown_timeout=shutdown_timeout,
+        timeouts=Timeouts(
+            close_timeout=close_timeout,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            write_timeout=write_timeout,
+            slow_timeout=slow_timeout,
+        ),
+        random=bytes_of(random),
+        uniform=random.uniform,
+    )

@@ -1,0 +1,83 @@
+"""Background tasks that only their owner ends, and that never raise as a group."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+
+import anyio
+
+__all__ = ("OwnedTasks",)
+
+PATIENCE = 5.0  # seconds that ended tasks get; they are synchronous at heart
+
+
+class OwnedTasks:
+    """
+    A task group around a user's body that the user never notices.
+
+    The user's cancellation does not reach these tasks; leaving ends them and waits for
+    it, also when the user's scope is cancelled. What a task raises goes to ``failed``,
+    synchronously, and nothing else: neither is the body cancelled nor does an
+    ``ExceptionGroup`` appear. Enter and leave it in the same task.
+
+    """
+
+    def __init__(self, failed: Callable[[Exception], None]) -> None:
+        self._failed = failed
+        self._ending = False
+        self._scopes: set[anyio.CancelScope] = set()
+        # Transparent while the body runs; leaving turns it into a bounded shield.
+        self._shield = anyio.CancelScope()
+        self._group = anyio.create_task_group()
+
+    async def __aenter__(self) -> OwnedTasks:
+        self._shield.__enter__()
+        try:
+            await self._group.__aenter__()
+        except BaseException as exc:
+            self._shield.__exit__(type(exc), exc, exc.__traceback__)
+            raise
+        return self
+
+    def start_soon(self, function: Callable[[], Awaitable[None]]) -> None:
+        """Run ``function`` in a task, unless the end has begun."""
+        if not self._ending:
+            self._group.start_soon(self._run, function)
+
+    async def _run(self, function: Callable[[], Awaitable[None]]) -> None:
+        with anyio.CancelScope(shield=True) as scope:
+            if self._ending:
+                return
+            self._scopes.add(scope)
+            try:
+                await function()
+            except Exception as exc:  # noqa: BLE001 - told to the owner, whole
+                self._failed(exc)
+            finally:
+                self._scopes.discard(scope)
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ending = True
+        self._shield.shield = True
+        self._shield.deadline = anyio.current_time() + PATIENCE
+        for scope in self._scopes:
+            scope.cancel()
+        try:
+            # The body's exception is not for the group: it would wrap it.
+            await self._group.__aexit__(None, None, None)
+        except BaseExceptionGroup as group:
+            # KeyboardInterrupt and SystemExit leave as themselves.
+            self._shield.__exit__(None, None, None)
+            raise group.exceptions[0] from None
+        except BaseException as error:
+            # A native task.cancel(): the tasks have ended, let it go on.
+            if not self._shield.__exit__(type(error), error, error.__traceback__):
+                raise
+        else:
+            self._shield.__exit__(None, None, None)
