@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,17 @@ def server(request: pytest.FixtureRequest) -> Server:
     chosen = request.getfixturevalue(request.param)
     assert isinstance(chosen, Server)
     return chosen
+
+
+@pytest.fixture(params=["ws", "wss"])
+def scheme(request: pytest.FixtureRequest) -> str:
+    """Plain, then over TLS."""
+    return str(request.param)
+
+
+@pytest.fixture
+def tls(scheme: str, certificates: Certificates) -> ssl.SSLContext | None:
+    return certificates.client_context() if scheme == "wss" else None
 
 
 @pytest.fixture
