@@ -13,13 +13,19 @@ from ..protocol import Request, check_header
 __all__ = ("HTTPResponse", "cookies")
 
 
+FRAMING = frozenset({"connection", "content-length", "transfer-encoding", "upgrade"})
+
+
 @dataclass(frozen=True, slots=True)
 class HTTPResponse:
     """
     What ``process_request`` returns to answer with plain HTTP.
 
     ``status`` is the HTTP status, 200 to 599; ``body`` is ``bytes``, or ``str`` sent as
-    UTF-8 text; ``headers`` are added to Content-Type, Content-Length and Connection.
+    UTF-8 text. Its length and the connection's end are said for you.
+
+    Raises:
+        ArgumentError: the status or a header cannot be sent.
 
     """
 
@@ -32,26 +38,22 @@ class HTTPResponse:
             raise ArgumentError(f"status is {self.status!r}; give 200 to 599")
         for name, value in self.headers:
             check_header(name, value)
+            if name.lower() in FRAMING:
+                raise ArgumentError(f"{name} is said by the server: leave it out")
 
     @classmethod
     def of_status(cls, status: int) -> HTTPResponse:
         """Make an answer whose body is the status in words."""
         return cls(status, f"{status} {HTTPStatus(status).phrase}\n")
 
-    def encoded(self) -> tuple[int, list[tuple[str, str]], bytes]:
-        """Return status, all headers, and the body as bytes."""
-        headers = list(self.headers)
-        given = {name.lower() for name, _ in headers}
-        body = self.body
-        if isinstance(body, str):
-            body = body.encode()
-            if "content-type" not in given:
-                headers.append(("Content-Type", "text/plain; charset=utf-8"))
-        if "content-length" not in given:
-            headers.append(("Content-Length", str(len(body))))
-        if "connection" not in given:
-            headers.append(("Connection", "close"))
-        return self.status, headers, body
+    def encoded(self) -> tuple[int, Sequence[tuple[str, str]], bytes]:
+        """Return status, headers and body as they are sent."""
+        if isinstance(self.body, bytes):
+            return self.status, self.headers, self.body
+        kind = ("Content-Type", "text/plain; charset=utf-8")
+        given = any(name.lower() == "content-type" for name, _ in self.headers)
+        headers = self.headers if given else [kind, *self.headers]
+        return self.status, headers, self.body.encode()
 
 
 def cookies(request: Request) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from inspect import isawaitable
@@ -25,7 +26,7 @@ from ..errors import (
 )
 from ..protocol import Deflate, Endpoint, Limits, Request, Role, check_subprotocol
 from ..tasks import OwnedTasks
-from ..transport import Listener, listen, serve_tls
+from ..transport import accept, close_listener, listen
 from ..wire import Wire
 from .http import HTTPResponse
 
@@ -104,7 +105,8 @@ class Server:
         )
         self._open_timeout = seconds("open_timeout", open_timeout)
         self._shutdown_timeout = seconds("shutdown_timeout", shutdown_timeout)
-        self._listeners: list[Listener] = []
+        self._listeners: list[socket.socket] = []
+        self._addresses: list[Any] = []
         self._connections: set[Connection] = set()
         self._serving = 0
         self._numbers = count(1)
@@ -117,6 +119,7 @@ class Server:
 
     async def __aenter__(self) -> Self:
         self._listeners = await listen(self._host, self._port)
+        self._addresses = [listener.getsockname() for listener in self._listeners]
         try:
             await self._tasks.__aenter__()
         except BaseException:
@@ -148,7 +151,7 @@ class Server:
     @property
     def addresses(self) -> list[Any]:
         """The addresses listened on, as sockets give them: ``(host, port, ...)``."""
-        return [listener.address for listener in self._listeners]
+        return list(self._addresses)
 
     @property
     def connections(self) -> frozenset[Connection]:
@@ -187,15 +190,19 @@ class Server:
 
     def _stop_listening(self) -> None:
         for listener in self._listeners:
-            listener.close()
+            close_listener(listener)
 
     def _failed(self, error: Exception) -> None:
         logger.error("a task of the server failed", exc_info=error)
 
     # -- one client -------------------------------------------------------------
 
-    async def _accept(self, listener: Listener) -> None:
-        while (wire := await listener.accept()) is not None:
+    async def _accept(self, listener: socket.socket) -> None:
+        while not self._stopped.is_set():
+            try:
+                wire, _ = await accept(listener)
+            except anyio.ClosedResourceError:
+                return
             self._tasks.start_soon(partial(self._serve, wire))
 
     async def _serve(self, wire: Wire) -> None:
@@ -215,8 +222,11 @@ class Server:
         name = f"server #{next(self._numbers)}"
         with anyio.move_on_after(self._open_timeout):
             if self._tls is not None:
+                from ..transport.tls import TLSWire  # lazily: plain needs no ssl
+
+                wire = secured = TLSWire(wire, self._tls, server_side=True)
                 try:
-                    wire = await serve_tls(wire, self._tls)
+                    await secured.handshake()
                 except (OSError, EOFError) as exc:
                     logger.debug("%s ! TLS handshake failed: %s", name, exc)
                     return None
@@ -249,12 +259,13 @@ class Server:
             except Exception:
                 logger.exception("process_request raised; the client gets 500")
                 return HTTPResponse.of_status(500)
-            if answer is not None:
+            if isinstance(answer, HTTPResponse):
                 return answer
+            if answer is not None:
+                logger.error("process_request returned %r: no HTTPResponse", answer)
+                return HTTPResponse.of_status(500)
         if not request.upgrade:
-            # RFC 9110, 15.5.22: say which protocol would do.
-            headers = (("Upgrade", "websocket"),)
-            return HTTPResponse(426, "This is a WebSocket server.\n", headers)
+            return HTTPResponse(426, "This is a WebSocket server.\n")
         if self._origins is not None and not any(
             allowed.fullmatch(request.origin or "")
             if isinstance(allowed, Pattern)
