@@ -312,6 +312,9 @@ class Subprotocol(Protocol[T]):
     routes: bool
     """Whether :meth:`route` finds subscriptions; if not, all goes to one queue."""
 
+    acks: bool
+    """Whether the server acknowledges subscriptions and :meth:`route` tells it."""
+
     def encode(self, item: T) -> Data:
         """Make a message of an item; the same in every generation."""
 

@@ -1,0 +1,536 @@
+"""What has arrived and was not read yet: bounded queues, with the gaps in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+import anyio
+import anyio.lowlevel
+
+from ..errors import ConcurrencyError, Reason, ReceiveTimeout, SubscriptionOverflow
+from .checks import check_timeout
+from .seam import Data, Gap, Link, Sink
+
+__all__ = ("Bounds", "Flow", "Inbox", "Overflow", "Pace", "Reading", "WithGaps")
+
+T = TypeVar("T")
+
+TURNS = 32  # calls that need not wait between two checkpoints
+MAX_GAPS = 256  # beyond that, neighbours are told as one
+
+
+class Overflow(StrEnum):
+    """What becomes of a full queue."""
+
+    ERROR = "error"
+    DROP_OLDEST = "drop_oldest"
+    DROP_NEWEST = "drop_newest"
+    PAUSE = "pause"
+
+
+class Pace:
+    """
+    Counts the calls that did not wait, sends and receives together.
+
+    ``left`` is how many more may do so before one has to be a checkpoint. While
+    ``guarded`` there is none left, so that every call takes the way that checks.
+
+    """
+
+    __slots__ = ("guarded", "left")
+
+    def __init__(self) -> None:
+        self.left = TURNS
+        self.guarded = False
+
+    def guard(self, on: bool) -> None:
+        """Send every call the way that checks, or no longer."""
+        self.guarded = on
+        self.waited()
+
+    def waited(self) -> None:
+        """A call has let the others run."""
+        self.left = 0 if self.guarded else TURNS
+
+    async def checkpoint(self) -> None:
+        """Let the others run."""
+        await anyio.lowlevel.checkpoint()
+        self.waited()
+
+
+class Flow:
+    """
+    What flows in from one connection.
+
+    Behind its fence nothing counts any more, whoever may still call the sink.
+    ``message_at`` is kept only where somebody asks for it.
+
+    """
+
+    __slots__ = ("fenced", "message_at", "received")
+
+    def __init__(self, now: float) -> None:
+        self.fenced = False
+        self.received = 0
+        self.message_at = now
+
+
+class Reading:
+    """
+    Who keeps us from reading, and how long reading has stood still.
+
+    ``clock`` turns anyio's time into one that stands still while paused; the deadlines
+    that count what arrives are kept on it.
+
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._still = 0.0
+        self._holders: dict[str, None] = {}
+        self.since: float | None = None
+        self.generation = 0  # the one that is read
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """The queues that are full, by name."""
+        return tuple(self._holders)
+
+    def hold(self, name: str, now: float) -> None:
+        """Pause reading; ``now`` is on anyio's clock."""
+        self._holders[name] = None
+        if self.since is None:
+            self.since = now
+            self._changed()
+
+    def release(self, name: str, now: float) -> None:
+        """Read again, unless somebody else is holding."""
+        self._holders.pop(name, None)
+        if not self._holders and self.since is not None:
+            self._still += max(0.0, now - self.since)
+            self.since = None
+            self._changed()
+
+    def clock(self, now: float) -> float:
+        """Return the time without the time that reading stood still."""
+        return (now if self.since is None else min(now, self.since)) - self._still
+
+
+class Bounds:
+    """The bytes in all queues of one client, bounded together."""
+
+    __slots__ = ("_max", "_name", "_reading", "total")
+
+    def __init__(self, max_bytes: int, reading: Reading) -> None:
+        self._max = max_bytes
+        self._name = f"all queues of the client ({max_bytes} bytes)"
+        self._reading = reading
+        self.total = 0
+
+    def add(self, size: int, now: float) -> None:
+        """Count what arrived."""
+        self.total += size
+        if self.total >= self._max:
+            self._reading.hold(self._name, now)
+
+    def take(self, size: int, now: float | None) -> None:
+        """Count what was read, or dropped at ``now``."""
+        before = self.total
+        self.total = before - size
+        if before > self._max // 2 >= self.total:
+            when = anyio.current_time() if now is None else now
+            self._reading.release(self._name, when)
+
+
+class Inbox(Generic[T]):
+    """
+    One bounded queue, with one reader.
+
+    Iterate it, or call :meth:`recv`; cancelling either loses nothing. What stands
+    before a gap is in ``_items``, each gap with what follows it in ``_later``, so that
+    taking an item costs nothing extra where there is no gap. The arriving side appends
+    to ``_tail``, which is one of these.
+
+    """
+
+    __slots__ = (
+        "_all",
+        "_bytes",
+        "_end",
+        "_held",
+        "_items",
+        "_later",
+        "_limit",
+        "_max_bytes",
+        "_max_messages",
+        "_overflow",
+        "_pace",
+        "_quiet",
+        "_reading",
+        "_sizes",
+        "_tail",
+        "_waiting",
+        "check",
+        "lost",
+        "name",
+        "on_dropped",
+        "on_overflow",
+        "routed",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        overflow: Overflow,
+        max_messages: int,
+        max_bytes: int,
+        pace: Pace,
+        reading: Reading,
+        bounds: Bounds | None,
+    ) -> None:
+        self.name = name
+        self._overflow = overflow
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._pace = pace
+        self._reading = reading
+        # None: the items are messages and tell their own size; this queue is the only
+        # one, so its bound is the client's.
+        self._all = bounds
+        self._sizes: deque[int] | None = None if bounds is None else deque()
+        self._items: deque[T] = deque()
+        self._later: deque[tuple[Gap, deque[T]]] = deque()
+        self._tail = self._items
+        self._limit = max_messages
+        self._bytes = 0
+        self._held = False
+        self._waiting: anyio.Event | None = None
+        self._end: Callable[[], BaseException] | None = None
+        self._quiet = False
+        self.check: Callable[[], None] = _allow
+        self.on_overflow: Callable[[], None] = _allow
+        self.on_dropped: Callable[[], None] = _allow
+        self.lost = 0
+        self.routed = False  # whether a connection has been routed into it
+
+    def __repr__(self) -> str:
+        return f"<Inbox of {self.name}: {self.count()} unread>"
+
+    # The reading side.
+
+    def __aiter__(self) -> Inbox[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        """Return the next item; cancelling loses nothing."""
+        items = self._items
+        pace = self._pace
+        if items and pace.left:
+            pace.left -= 1
+            item = items.popleft()
+            if self._sizes is None:
+                self._bytes -= len(item)  # type: ignore[arg-type]
+                if self._held:
+                    self._took(0)
+            else:
+                self._took(self._sizes.popleft())
+            return item
+        return await self._next(ends=True)
+
+    async def receive(self) -> T:
+        """Return the next item, as anyio's object streams do; see :meth:`recv`."""
+        return await self._next(ends=False)
+
+    async def recv(self, timeout: float | None = None) -> T:
+        """
+        Return the next item, waiting at most ``timeout`` seconds for it.
+
+        Cancelling it or letting it time out loses nothing.
+
+        Raises:
+            ReceiveTimeout: none came in time; nothing has ended.
+            ConnectionClosed: it has ended, and all that was queued has been read.
+            GaveUp: the client has stopped trying, likewise.
+            SubscriptionOverflow: this queue was full, likewise.
+            ConcurrencyError: another task is receiving here.
+
+        """
+        if timeout is None:
+            return await self._next(ends=False)
+        seconds = check_timeout("timeout", timeout)
+        await self._turn()
+        with anyio.move_on_after(seconds):
+            return await self._wait(ends=False)
+        raise ReceiveTimeout(f"no message within {timeout} s; nothing is lost")
+
+    def with_gaps(self) -> WithGaps[T]:
+        """Iterate items and :class:`Gap` markers, in order."""
+        return WithGaps(self)
+
+    async def _next(self, *, ends: bool) -> T:
+        await self._turn()
+        return await self._wait(ends=ends)
+
+    async def _next_or_gap(self) -> T | Gap:
+        await self._turn()
+        await self._something(ends=True)
+        return self._take() if self._items else self._to_next_gap()
+
+    async def _turn(self) -> None:
+        """Be a checkpoint if it is time for one; raise if receiving is not allowed."""
+        self.check()
+        if self._items or self._later:
+            if self._pace.left:
+                self._pace.left -= 1
+            else:
+                await self._pace.checkpoint()
+
+    async def _wait(self, *, ends: bool) -> T:
+        while True:
+            await self._something(ends=ends)
+            if self._items:
+                return self._take()
+            self._to_next_gap()
+
+    async def _something(self, *, ends: bool) -> None:
+        """Wait until there is an item or a gap; raise the end if that is next."""
+        while not self._items and not self._later:
+            if self._end is not None:
+                await anyio.lowlevel.checkpoint()
+                if ends and self._quiet:
+                    raise StopAsyncIteration
+                raise self._end()
+            if self._waiting is not None:
+                raise ConcurrencyError(
+                    f"another task is receiving from {self.name}; "
+                    "give each task a subscription or a queue of its own"
+                )
+            self._waiting = anyio.Event()
+            try:
+                await self._waiting.wait()
+            finally:
+                self._waiting = None
+            self._pace.waited()
+
+    def _take(self) -> T:
+        item = self._items.popleft()
+        if self._sizes is None:
+            self._bytes -= len(item)  # type: ignore[arg-type]
+            if self._held:
+                self._took(0)
+        else:
+            self._took(self._sizes.popleft())
+        return item
+
+    def _took(self, size: int, now: float | None = None) -> None:
+        self._bytes -= size
+        if self._all is not None:
+            self._all.take(size, now)
+        if (
+            self._held
+            and self._bytes <= self._max_bytes // 2
+            and self.count() <= self._max_messages // 2
+        ):
+            self._held = False
+            self._reading.release(self.name, anyio.current_time())
+
+    def _to_next_gap(self) -> Gap:
+        gap, self._items = self._later.popleft()
+        if not self._later:
+            self._tail = self._items
+        self._measure()
+        return gap
+
+    def _measure(self) -> None:
+        earlier = self.count() - len(self._tail)
+        self._limit = self._max_messages - earlier
+
+    # The arriving side: synchronous, inside the sink.
+
+    def sink(self, link: Link, flow: Flow, *, timed: bool) -> Sink:
+        """
+        Make a sink that puts whole messages here.
+
+        It is all that a message costs a supervised client without a subprotocol.
+
+        """
+
+        def sink(message: Data) -> None:
+            if flow.fenced:
+                return
+            tail = self._tail
+            tail.append(message)  # type: ignore[arg-type]
+            flow.received += 1
+            self._bytes = size = self._bytes + len(message)
+            if self._waiting is not None:
+                self._waiting.set()
+            if (size >= self._max_bytes or len(tail) >= self._limit) and self.is_full():
+                self.hold(link.heard_at)
+            if timed:
+                flow.message_at = link.heard_at
+
+        return sink
+
+    def count(self) -> int:
+        """Return how many items are unread."""
+        return len(self._items) + sum(len(items) for _, items in self._later)
+
+    def put(self, item: T, size: int, now: float) -> None:
+        """Add an item, or do what this queue's overflow says."""
+        if self._end is not None:
+            return
+        if self._overflow is Overflow.PAUSE:
+            self._append(item, size, now)
+            if self.is_full():
+                self.hold(now)
+        elif not self.is_full(size):
+            self._append(item, size, now)
+        else:
+            self._overflows(item, size, now)
+
+    def is_full(self, size: int = 0) -> bool:
+        """Return whether ``size`` more bytes break a bound; one always fits."""
+        if len(self._tail) >= self._limit:
+            self._measure()
+            if len(self._tail) >= self._limit:
+                return True
+        if size:
+            return self._bytes + size > self._max_bytes and self.count() > 0
+        return self._bytes >= self._max_bytes
+
+    def hold(self, now: float) -> None:
+        """Keep the connection from reading until half of this has been read."""
+        if not self._held:
+            self._held = True
+            self._reading.hold(self.name, now)
+
+    def _append(self, item: T, size: int, now: float) -> None:
+        self._tail.append(item)
+        self._bytes += size
+        if self._sizes is not None:
+            self._sizes.append(size)
+        if self._all is not None:
+            self._all.add(size, now)
+        if self._waiting is not None:
+            self._waiting.set()
+
+    def _overflows(self, item: T, size: int, now: float) -> None:
+        if self._overflow is Overflow.ERROR:
+            text = (
+                f"{self.name} has {self.count()} messages unread: read faster, give "
+                "it a larger bound, or another overflow= than 'error'"
+            )
+            self.end(lambda: SubscriptionOverflow(text), quiet=False)
+            self.on_overflow()
+            return
+        generation = self._reading.generation
+        gap = Gap(generation=generation, reason=Reason.SLOW_CONSUMER, lost=1)
+        if self._overflow is Overflow.DROP_NEWEST:
+            self._lose()
+            self.add_gap(gap)
+            return
+        while self.is_full(size) and self.count():
+            self._drop_oldest(gap, now)
+            self._lose()
+        self._append(item, size, now)
+
+    def _lose(self) -> None:
+        self.lost += 1
+        self.on_dropped()
+
+    def _drop_oldest(self, gap: Gap, now: float) -> None:
+        """Take the oldest away and leave a gap where it stood."""
+        before: list[Gap] = []
+        while not self._items:
+            before.append(self._to_next_gap())
+        self._items.popleft()
+        assert self._sizes is not None
+        self._took(self._sizes.popleft(), now)
+        merged = [gap]
+        for earlier in reversed(before):
+            last = _merged(earlier, merged[0])
+            merged[:1] = [earlier, merged[0]] if last is None else [last]
+        rest = self._items
+        self._items = deque()
+        for marker in reversed(merged):
+            self._later.appendleft((marker, rest))
+            rest = deque()
+        self._measure()
+
+    def add_gap(self, gap: Gap) -> None:
+        """Say that something may be missing here."""
+        if self._end is not None:
+            return
+        if self._later and not self._tail:
+            last = self._later[-1][0]
+            merged = _merged(last, gap)
+            if merged is None and len(self._later) >= MAX_GAPS:
+                merged = _joined(last, gap)
+            if merged is not None:
+                self._later[-1] = (merged, self._tail)
+                return
+        self._tail = deque()
+        self._later.append((gap, self._tail))
+        self._measure()
+        if self._waiting is not None:
+            self._waiting.set()
+
+    def raise_end(self) -> None:
+        """Raise what is raised when all has been read, if it has ended."""
+        if self._end is not None:
+            raise self._end()
+
+    def end(self, error: Callable[[], BaseException], *, quiet: bool) -> None:
+        """Let what is queued be the last; then raise ``error``, or end iteration."""
+        if self._end is None:
+            self._end = error
+            self._quiet = quiet
+            if self._held:
+                self._held = False
+                self._reading.release(self.name, anyio.current_time())
+            if self._waiting is not None:
+                self._waiting.set()
+
+
+def _merged(first: Gap, second: Gap) -> Gap | None:
+    """Join gaps of one connection that tell the same; None if they do not."""
+    if first.offline_for or second.offline_for or first.reason is not second.reason:
+        return None
+    if not (first.recovered and second.recovered):
+        return None
+    return _joined(first, second)
+
+
+def _joined(first: Gap, second: Gap) -> Gap:
+    unknown = first.lost is None or second.lost is None
+    return Gap(
+        generation=max(first.generation, second.generation),
+        reason=second.reason,
+        offline_for=first.offline_for + second.offline_for,
+        lost=None if unknown else (first.lost or 0) + (second.lost or 0),
+        recovered=second.recovered,
+    )
+
+
+class WithGaps(Generic[T]):
+    """Iterates the items of a queue and the gaps between them."""
+
+    __slots__ = ("_inbox",)
+
+    def __init__(self, inbox: Inbox[T]) -> None:
+        self._inbox = inbox
+
+    def __aiter__(self) -> WithGaps[T]:
+        return self
+
+    async def __anext__(self) -> T | Gap:
+        """Return the next item or gap; cancelling loses nothing."""
+        return await self._inbox._next_or_gap()
+
+
+def _allow() -> None:
+    """Do nothing: the default of what a queue calls back."""

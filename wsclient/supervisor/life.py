@@ -1,0 +1,412 @@
+"""One generation: prepared, kept while its connection lives, fenced behind its end."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ..errors import (
+    AttemptTimeout,
+    ConnectionClosed,
+    ConnectionLost,
+    Facts,
+    GiveUp,
+    HookError,
+    Initiator,
+    Phase,
+    Reason,
+    WebSocketError,
+)
+from .conversation import HandOver, ItemTalk, RawTalk, Talk, hook_of
+from .inbox import Pace, Reading
+from .outbox import Bell, Entry, Outbox
+from .router import Router, encoded
+from .seam import Kind, Link, OnConnect, Subprotocol
+from .subscriptions import Registry, Want
+
+__all__ = ("Life", "Settings", "Standing")
+
+T = TypeVar("T")
+M = TypeVar("M")
+
+PATIENCE = (0.1, 1.0)  # seconds between two looks for the answer to a ping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the user has set, in seconds; None: no limit."""
+
+    open_timeout: float
+    prepare_timeout: float
+    stable_after: float
+    recv_timeout: float | None
+    ack_timeout: float
+    slow_timeout: float | None
+    max_retry_after: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Standing(Generic[T]):
+    """
+    What stays while connections come and go.
+
+    ``owner`` is whom hooks must not wait for. ``opened``, ``fenced`` and ``proved`` are
+    told at once.
+
+    """
+
+    settings: Settings
+    outbox: Outbox
+    registry: Registry[T]
+    router: Router[T]
+    reading: Reading
+    pace: Pace
+    on_connect: OnConnect | None
+    owner: object
+    opened: Callable[[], None]
+    fenced: Callable[[], None]
+    proved: Callable[[], None]
+
+
+class Life(Generic[T]):
+    """
+    One connection under the supervisor.
+
+    Its tasks: the one that calls :meth:`run` prepares and then keeps the deadlines, one
+    waits for the end (and reads, on a pulled wire), one sends what had to wait.
+
+    """
+
+    def __init__(
+        self,
+        standing: Standing[T],
+        link: Link,
+        subprotocol: Subprotocol[T],
+        generation: int,
+    ) -> None:
+        self._standing = standing
+        self._settings = standing.settings
+        self._outbox = standing.outbox
+        self._subprotocol = subprotocol
+        self._hand_over = HandOver(link)
+        self._preparing = anyio.CancelScope()
+        self._scope = anyio.CancelScope()
+        self._failure: tuple[Kind, BaseException] | None = None
+        self._hooking = True
+        self._over = False
+        self._leaving = False
+        self._opened_at = 0.0
+        self._heard = 0  # messages received when it opened
+        self._pinged = False
+        self._patience = PATIENCE[0]
+        self._message_at = 0.0
+        self._idle_from = 0.0
+        self.link = link
+        self.generation = generation
+        self.replayed = False
+        self.proven = False
+        self.goodbyes: list[Want[T]] = []
+        self.bell = Bell()
+
+    async def run(self) -> tuple[Kind, BaseException]:
+        """Live until the end; return what sort of end it was, and the error."""
+        mark = self._outbox.mark
+        self.link.deliver_to(self._hand_over.sink)
+        try:
+            async with anyio.create_task_group() as group:
+                self._scope = group.cancel_scope
+                group.start_soon(self._watch)
+                await self._spend(group, mark)
+        finally:
+            self._fence(Reason.LOCAL)
+        if self._failure is not None:
+            return self._failure
+        ended = self.link.ended
+        assert ended is not None
+        return Kind.LIFE, ended
+
+    def flow_changed(self) -> None:
+        """Pause or resume, as the queues want it; until routing starts, neither."""
+        if not self._hooking:
+            if self._standing.reading.since is None:
+                self.link.resume()
+            else:
+                self.link.pause()
+        self.bell.ring()
+
+    def leave(self) -> None:
+        """Stop preparing: the client is being closed."""
+        self._leaving = True
+        self._preparing.cancel()
+        self._fence(Reason.LOCAL)
+
+    async def _watch(self) -> None:
+        await self.link.wait_ended()
+        self._over = True
+        ended = self.link.ended
+        if isinstance(ended, ConnectionClosed | ConnectionLost):
+            self._fence(ended.reason)
+        if self._hooking:
+            # What was received before can still be taken, then they see the end.
+            self._hand_over.ring()
+        else:
+            self._scope.cancel()
+
+    def _fence(self, reason: Reason) -> None:
+        """From now on nothing of this generation counts."""
+        if not self._hooking:
+            self._standing.router.fence(anyio.current_time(), reason)
+        self._standing.fenced()
+
+    async def _spend(self, group: TaskGroup, mark: int) -> None:
+        timeout = self._settings.prepare_timeout
+        try:
+            with anyio.move_on_after(timeout) as self._preparing:
+                await self._prepare(mark)
+            if self._leaving:
+                await anyio.sleep_forever()
+            if self._preparing.cancelled_caught:
+                facts = Facts(
+                    reason=Reason.PREPARE_FAILED,
+                    phase=Phase.PREPARING,
+                    initiator=Initiator.US,
+                    detail=f"not prepared within {timeout} s",
+                )
+                raise AttemptTimeout(facts)
+            self._open(group)
+            await self._keep()
+        except BaseException as error:
+            if _cancelled(error):
+                raise
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._over and isinstance(error, ConnectionClosed | ConnectionLost):
+            self._failure = Kind.LIFE, error
+        else:
+            self._failure = Kind.PREPARE, error
+            self._fence(Reason.PREPARE_FAILED)
+            self.link.end(Reason.PREPARE_FAILED, str(error))
+        self._scope.cancel()
+
+    # Preparing.
+
+    async def _prepare(self, mark: int) -> None:
+        on_connect = self._standing.on_connect
+        if on_connect is not None:
+            raw = RawTalk(self._hand_over, self.generation)
+            await self._hook("on_connect", on_connect, raw)
+        talk = ItemTalk(
+            self._hand_over,
+            self.generation,
+            lambda item: encoded(self._subprotocol, item),
+            self._subprotocol.decode,
+        )
+        await self._hook("hello", self._subprotocol.hello, talk)
+        self._begin(talk)
+        registry = self._standing.registry
+        while wants := registry.unsaid(self.generation):
+            for want in wants:
+                if want.live:
+                    await self._say(want)
+        self.replayed = True
+        while not self._outbox.drain(self.link, mark):
+            await self.link.wait_ready()
+
+    async def _hook(
+        self,
+        name: str,
+        hook: Callable[[Talk[M]], Awaitable[None]],
+        talk: Talk[M],
+    ) -> None:
+        try:
+            with hook_of(self._standing.owner):
+                await hook(talk)
+        except (OSError, WebSocketError, GiveUp):
+            raise
+        except Exception as error:
+            raise HookError(f"{name} raised {error!r}") from error
+        except BaseException as error:
+            if _cancelled(error) or not isinstance(
+                error, anyio.get_cancelled_exc_class()
+            ):
+                raise
+            # It awaited something of asyncio's that was cancelled: not we were.
+            raise HookError(f"{name} awaited what was cancelled") from error
+        finally:
+            talk.finish()
+
+    def _begin(self, talk: ItemTalk[T]) -> None:
+        """Route from now on: the gap, what the hooks left, what comes."""
+        now = anyio.current_time()
+        self._hooking = False
+        self._standing.router.begin(
+            self.link,
+            self._subprotocol,
+            self.generation,
+            now,
+            talk.items,
+            self._hand_over.messages,
+        )
+        self._message_at = self._idle_from = now
+        ended = self.link.ended
+        if self._over and isinstance(ended, ConnectionClosed | ConnectionLost):
+            self._fence(ended.reason)
+            raise ended
+        if self._standing.reading.holders:
+            self.link.pause()
+
+    async def _say(self, want: Want[T]) -> None:
+        want.said_in = self.generation
+        for data in self.items("subscribe", want):
+            while not self._outbox.drain_replies(self.link):
+                await self.link.wait_ready()
+            self.link.commit(data)
+        self.said(want)
+
+    def items(self, what: str, want: Want[T]) -> list[str | bytes]:
+        """
+        Make the messages that subscribe or unsubscribe.
+
+        Raises:
+            HookError: the subprotocol raised.
+
+        """
+        subprotocol = self._subprotocol
+        try:
+            if what == "subscribe":
+                items = subprotocol.subscribe(want.topic)
+            else:
+                items = subprotocol.unsubscribe(want.topic)
+            return [encoded(subprotocol, item) for item in items]
+        except WebSocketError:
+            raise
+        except Exception as error:
+            text = f"{type(subprotocol).__name__}.{what}() raised {error!r}"
+            raise HookError(text) from error
+
+    def said(self, want: Want[T]) -> None:
+        """A subscription was said: the server's time to acknowledge it begins."""
+        if self._subprotocol.acks and want.acked_in != self.generation:
+            now = self._standing.reading.clock(anyio.current_time())
+            want.ack_due = now + self._settings.ack_timeout
+            self.bell.ring()
+
+    # Open.
+
+    def _open(self, group: TaskGroup) -> None:
+        now = anyio.current_time()
+        self._opened_at = now
+        self._heard = self._standing.router.received
+        self._idle_from = self._standing.reading.clock(now)
+        group.start_soon(self._write)
+        self._standing.opened()
+
+    async def _write(self) -> None:
+        """Send what had to wait: the only task that drains the outbox."""
+        try:
+            while True:
+                while not self._outbox.drain(self.link):
+                    await self.link.wait_ready()
+                count = self._outbox.count_unflushed()
+                if count:
+                    await self.link.flush()
+                    self._outbox.flushed(count)
+                else:
+                    await self._outbox.bell.wait()
+        except (ConnectionClosed, ConnectionLost):
+            return  # the watching task tells it
+
+    async def _keep(self) -> None:
+        """Keep the deadlines."""
+        while True:
+            self.say_goodbyes()
+            deadline = self._look(anyio.current_time())
+            with anyio.CancelScope(deadline=deadline):
+                await self.bell.wait()
+
+    def say_goodbyes(self) -> None:
+        """Unsubscribe what ended inside a sink, where nothing can be encoded."""
+        goodbyes, self.goodbyes = self.goodbyes, []
+        for want in goodbyes:
+            self.say_goodbye(want)
+
+    def say_goodbye(self, want: Want[T]) -> None:
+        """Tell the server that nobody wants it any more, if it has been told."""
+        if want.said_in == self.generation:
+            for data in self.items("unsubscribe", want):
+                self._outbox.add(Entry(data, want.topic.message, None))
+
+    def _look(self, now: float) -> float:
+        """Do what is due and return when to look again."""
+        reading = self._standing.reading
+        clock = reading.clock(now)
+        flow = self._standing.router.flow
+        if flow.message_at != self._message_at:
+            self._message_at = flow.message_at
+            self._idle_from = max(self._idle_from, reading.clock(flow.message_at))
+        deadline = self._look_at_proof(now)
+        if reading.since is not None:
+            return min(deadline, self._look_at_pause(reading.since, now))
+        if (timeout := self._settings.recv_timeout) is not None:
+            if self._idle_from + timeout <= clock:
+                self.link.end(Reason.IDLE, f"no message for {timeout} s")
+                return float("inf")
+            deadline = min(deadline, now + self._idle_from + timeout - clock)
+        want = self._standing.registry.first_due()
+        if want is not None and want.ack_due is not None:
+            if want.ack_due <= clock:
+                self.link.end(
+                    Reason.IDLE,
+                    f"no acknowledgement of subscription {want.topic.number} to "
+                    f"{want.topic.message!r} within {self._settings.ack_timeout} s",
+                )
+                return float("inf")
+            deadline = min(deadline, now + want.ack_due - clock)
+        return deadline
+
+    def _look_at_pause(self, since: float, now: float) -> float:
+        timeout = self._settings.slow_timeout
+        if timeout is None:
+            return float("inf")
+        due = max(since, self._opened_at) + timeout
+        if due <= now:
+            names = ", ".join(self._standing.reading.holders)
+            self.link.end(Reason.SLOW_CONSUMER, f"{names}: not read for {timeout} s")
+            return float("inf")
+        return due
+
+    def _look_at_proof(self, now: float) -> float:
+        """Look for a sign of life, and ask for one if none came by itself."""
+        if self.proven:
+            return float("inf")
+        due = self._opened_at + self._settings.stable_after
+        if now < due:
+            return due
+        heard = self._standing.router.received > self._heard
+        if heard or self.link.heard_at > self._opened_at:
+            self.prove()
+            return float("inf")
+        if not self._pinged:
+            self._pinged = True
+            self.link.ping_nowait()
+        patience = self._patience
+        self._patience = min(PATIENCE[1], 2 * patience)
+        return now + patience
+
+    def prove(self) -> None:
+        """It has given proof of life."""
+        if not self.proven:
+            self.proven = True
+            self._standing.proved()
+
+
+def _cancelled(error: BaseException) -> bool:
+    """Whether it is a cancellation, and one of a scope around us."""
+    return isinstance(
+        error, anyio.get_cancelled_exc_class()
+    ) and anyio.current_effective_deadline() == float("-inf")

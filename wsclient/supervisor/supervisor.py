@@ -1,0 +1,565 @@
+"""A conversation that outlives its connections, as its user sees it."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Generic, Literal, TypeVar
+
+import anyio
+import anyio.abc
+import anyio.lowlevel
+
+from ..errors import (
+    ArgumentError,
+    Attempted,
+    AttemptTimeout,
+    ConnectionClosed,
+    ConnectionLost,
+    Facts,
+    Phase,
+    Reason,
+)
+from ..tasks import OwnedTasks
+from .backoff import Backoff, FullJitter, Stop, Uniform, Wait, stop_never
+from .checks import check_count, check_one_of, check_seconds, check_timeout
+from .desk import Desk
+from .guard import Guard
+from .inbox import Inbox, Overflow, Pace, Reading, WithGaps
+from .life import Settings
+from .lifecycle import Events, State, Stats
+from .loop import Classify, Loop, Means
+from .outbox import (
+    DROPPED,
+    SENT,
+    Entry,
+    Fate,
+    Outbox,
+    Receipt,
+    WhenDown,
+    maybe_sent,
+    not_sent,
+)
+from .router import Logger, Router, encoded
+from .seam import Connect, OnConnect, Subprotocol
+from .subscriptions import Registry, Subscribing
+
+__all__ = ("Supervisor",)
+
+T = TypeVar("T")
+
+MIB = 1024 * 1024
+WORDS = frozenset(WhenDown)
+FIRST = ("wait", "raise", "background")
+EVENTS = 256  # what an observer may be behind
+
+First = Literal["wait", "raise", "background"]
+
+
+class Supervisor(Generic[T]):
+    """
+    Keeps one conversation alive over as many connections as it takes.
+
+    Enter it with ``async with``, or ``await tg.start(supervisor.run)``; once. Times are
+    in seconds. ``connect`` makes one attempt, ``subprotocol`` one subprotocol for each
+    generation, ``uniform(a, b)`` throws the dice, ``wall()`` is seconds since the
+    epoch, ``has_provider`` says that an attempt asks for fresh credentials.
+
+    Raises:
+        ArgumentError: an argument cannot be used; it is named.
+
+    """
+
+    def __init__(
+        self,
+        connect: Connect,
+        subprotocol: Callable[[], Subprotocol[T]],
+        *,
+        on_connect: OnConnect | None = None,
+        classify: Classify | None = None,
+        wait: Wait | None = None,
+        stop: Stop = stop_never,
+        first: First = "wait",
+        open_timeout: float = 10.0,
+        prepare_timeout: float | None = None,
+        stable_after: float = 10.0,
+        recv_timeout: float | None = None,
+        ack_timeout: float = 10.0,
+        slow_timeout: float | None = 60.0,
+        max_retry_after: float = 300.0,
+        max_messages: int = 4096,
+        max_bytes: int = 8 * MIB,
+        max_total_bytes: int = 64 * MIB,
+        max_queued: int = 1000,
+        max_queued_bytes: int = 8 * MIB,
+        has_provider: bool = False,
+        uniform: Uniform | None = None,
+        wall: Callable[[], float] = time.time,
+        logger: Logger | None = None,
+    ) -> None:
+        check_one_of("first", first, FIRST)
+        for name, value, needed in (
+            ("connect", connect, True),
+            ("subprotocol", subprotocol, True),
+            ("on_connect", on_connect, False),
+            ("classify", classify, False),
+            ("wait", wait, False),
+            ("stop", stop, True),
+        ):
+            if not callable(value) and (needed or value is not None):
+                raise ArgumentError(f"{name}={value!r}: give something callable")
+        settings = Settings(
+            open_timeout=check_seconds("open_timeout", open_timeout),
+            prepare_timeout=check_seconds(
+                "prepare_timeout",
+                open_timeout if prepare_timeout is None else prepare_timeout,
+            ),
+            stable_after=check_seconds("stable_after", stable_after),
+            recv_timeout=check_timeout("recv_timeout", recv_timeout),
+            ack_timeout=check_seconds("ack_timeout", ack_timeout),
+            slow_timeout=check_timeout("slow_timeout", slow_timeout),
+            max_retry_after=check_seconds("max_retry_after", max_retry_after),
+        )
+        self._first = first
+        self._max_messages = check_count("max_messages", max_messages)
+        self._max_bytes = check_count("max_bytes", max_bytes)
+        self._guard = Guard(self)
+        self._pace = Pace()
+        self._reading = Reading(lambda: self._loop.flow_changed())
+        self._registry: Registry[T] = Registry()
+        self._outbox = Outbox(
+            check_count("max_queued", max_queued),
+            check_count("max_queued_bytes", max_queued_bytes),
+        )
+        logger = logger or logging.getLogger("wsclient")
+        self._router: Router[T] = Router(
+            subprotocol(),
+            registry=self._registry,
+            outbox=self._outbox,
+            reading=self._reading,
+            pace=self._pace,
+            logger=logger,
+            max_messages=self._max_messages,
+            max_bytes=self._max_bytes,
+            max_total_bytes=check_count("max_total_bytes", max_total_bytes),
+            timed=recv_timeout is not None,
+            check=lambda: self._guard.check_entered("recv"),
+        )
+        waiting = wait or FullJitter()
+        dice = uniform or secrets.SystemRandom().uniform
+        means = Means(
+            connect=connect,
+            factory=subprotocol,
+            on_connect=on_connect,
+            classify=classify,
+            backoff=lambda now: Backoff(waiting, stop, dice, now),
+            wall=wall,
+            first=first,
+            has_provider=has_provider,
+            logger=logger,
+            settings=settings,
+            outbox=self._outbox,
+            registry=self._registry,
+            router=self._router,
+            reading=self._reading,
+            pace=self._pace,
+        )
+        self._inbox = self._router.inbox
+        self._loop: Loop[T] = Loop(means, self)
+        self._tasks = OwnedTasks(self._crashed)
+        self._desk = Desk(
+            self._loop,
+            self._registry,
+            self._outbox,
+            self._router,
+            self._pace,
+            self._reading,
+            self._guard,
+        )
+
+    # Coming and going.
+
+    async def __aenter__(self) -> Supervisor[T]:
+        await self.enter()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.leave(exc)
+        if exc is None and self._loop.state is State.FAILED and not self._loop.told:
+            raise self._loop.over()
+
+    async def enter(self) -> None:
+        """
+        Start, and return as ``first`` says: at the first OPEN, or at once.
+
+        Cancelling it leaves nothing open.
+
+        Raises:
+            GaveUp: the outcome was fatal, or ``stop`` said so.
+            WebSocketError: with ``first="raise"``, the first failure itself.
+            LocalProtocolError: it was entered before.
+
+        """
+        self._loop.start()
+        self._guard.enter()
+        await self._tasks.__aenter__()
+        try:
+            self._tasks.start_soon(self._loop.run)
+            if self._first == "background":
+                await anyio.lowlevel.checkpoint()
+                return
+            await self._until_open()
+        except BaseException as exc:
+            await self.leave(exc)
+            raise
+
+    async def leave(self, exc: BaseException | None) -> None:
+        """
+        Close, with 1000, or with 1001 behind an exception; wait for nothing else.
+
+        Behind a cancellation this is synchronous: the Close frame is written, and that
+        is it. Call it in the task that has entered.
+
+        """
+        try:
+            if exc is not None and _is_urgent(exc):
+                link = self._loop.begin_leaving()
+                if link is not None:
+                    link.end(Reason.LOCAL, "the client was left by a cancellation")
+            else:
+                await self.close(1000 if exc is None else 1001)
+        finally:
+            self._loop.stop()
+            await self._tasks.__aexit__(None, None, None)
+            self._loop.finish()
+
+    async def run(
+        self,
+        *,
+        task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """
+        Be entered until :meth:`close`, for frameworks: ``await tg.start(client.run)``.
+
+        ``started()`` is called where ``async with`` would enter its body. Cancelling it
+        is leaving by a cancellation.
+
+        Raises:
+            GaveUp: the client has stopped trying, whoever has been told before.
+
+        """
+        await self.enter()
+        try:
+            task_status.started()
+            while self._loop.state not in {State.CLOSED, State.FAILED}:
+                await self._loop.changed()
+        except BaseException as exc:
+            await self.leave(exc)
+            raise
+        await self.leave(None)
+        if self._loop.state is State.FAILED:
+            raise self._loop.over()
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """
+        Leave: do the closing handshake if OPEN, within ``close_timeout``. Idempotent.
+
+        What is queued can still be received; what waits to be sent raises ``NotSent``.
+        Cancelled, it closes at once, without waiting.
+
+        """
+        self._guard.check_thread("close")
+        link = self._loop.begin_leaving()
+        try:
+            if link is not None:
+                await link.close(code, reason)
+        finally:
+            self._loop.stop()
+        while self._loop.state is State.CLOSING:
+            await self._loop.changed()
+        await anyio.lowlevel.checkpoint()
+
+    aclose = close
+
+    # What it is doing.
+
+    @property
+    def state(self) -> State:
+        """What it is doing now."""
+        return self._loop.state
+
+    @property
+    def generation(self) -> int:
+        """The number of the present or last connection; 0 before the first."""
+        return self._loop.generation
+
+    @property
+    def attempts(self) -> tuple[Attempted, ...]:
+        """The ends of attempts and lives since the last proof of life."""
+        return self._loop.history
+
+    @property
+    def subprotocol(self) -> Subprotocol[T]:
+        """The subprotocol of the present or next generation."""
+        return self._loop.subprotocol
+
+    @property
+    def stats(self) -> Stats:
+        """A snapshot of what can be counted."""
+        loop = self._loop
+        life = loop.life
+        return Stats(
+            state=loop.state,
+            generation=loop.generation,
+            proven=life is not None and life.proven,
+            attempts=len(loop.history),
+            received=self._router.received,
+            sent=self._outbox.sent,
+            waiting=self._outbox.waiting,
+            queued=self._outbox.queued,
+            unrouted=self._router.inbox.lost,
+            skipped=self._router.skipped,
+            subscriptions=len(self._registry),
+            paused=self._reading.holders,
+            latency=None if life is None else life.link.latency,
+        )
+
+    def events(self) -> Events:
+        """
+        Observe: iterate the result for what happens from now on.
+
+        Its queue is bounded; whoever reads too slowly loses the oldest.
+
+        """
+        return self._loop.observe(EVENTS)
+
+    async def wait_open(self, timeout: float | None = None) -> None:
+        """
+        Wait until it is OPEN. Cancelling changes nothing.
+
+        Raises:
+            AttemptTimeout: it was not OPEN within ``timeout`` seconds.
+            ConnectionClosed: it has been closed.
+            GaveUp: it has stopped trying.
+            ConcurrencyError: called from ``on_connect`` or hello.
+
+        """
+        self._guard.check_entered("wait_open")
+        seconds = check_timeout("timeout", timeout)
+        await anyio.lowlevel.checkpoint()
+        with anyio.move_on_after(seconds):
+            await self._until_open()
+            return
+        loop = self._loop
+        cause = loop.down()
+        raise AttemptTimeout(
+            Facts(
+                reason=Reason.OPEN_TIMEOUT,
+                phase=Phase.PREPARING if loop.life else Phase.TCP,
+                detail=f"not open within {timeout} s, but {loop.state}: {cause}",
+                attempts=loop.history,
+            )
+        ) from cause
+
+    async def _until_open(self) -> None:
+        while self._loop.state is not State.OPEN:
+            if self._loop.state in {State.CLOSING, State.CLOSED, State.FAILED}:
+                raise self._loop.over()
+            await self._loop.changed()
+
+    def reconnect(self) -> None:
+        """
+        Drop an OPEN connection and dial anew, or dial now when DOWN; else nothing.
+
+        It may be more often than the flap window lets the client itself.
+
+        """
+        self._guard.check_thread("reconnect")
+        self._loop.reconnect()
+
+    def mark_healthy(self) -> None:
+        """Say that the present connection works: attempts count from one again."""
+        self._guard.check_thread("mark_healthy")
+        self._loop.mark_healthy()
+
+    # Sending.
+
+    async def send(
+        self,
+        item: T,
+        when_down: Literal["wait", "raise", "queue", "drop"] = "wait",
+    ) -> Receipt:
+        """
+        Send one item, behind all that was sent before.
+
+        ``when_down`` says what happens without an open connection: ``"wait"`` for one,
+        ``"raise"``, ``"queue"`` it and return at once with a receipt that will tell, or
+        ``"drop"`` it, which the receipt says. Cancelled while it waits, nothing is
+        sent; cancelled later, the whole message still goes.
+
+        Raises:
+            NotSent: it has not left and will not: no connection, or the client ended.
+            QueueFull: as many messages as allowed are queued already.
+            MaybeSent: the connection ended while it was leaving.
+            MessageTypeError: the subprotocol does not encode such an item.
+            ConcurrencyError: called from ``on_connect`` or hello, or a foreign thread.
+
+        """
+        if when_down not in WORDS:
+            check_one_of("when_down", when_down, WhenDown)
+        if self._guard.thread != threading.get_ident():
+            self._guard.check_entered("send")
+        data = encoded(self._loop.subprotocol, item)
+        link = self._loop.link
+        outbox = self._outbox
+        if link is None or not outbox.idle or not link.ready:
+            return await self._send_later(data, item, WhenDown(when_down))
+        outbox.sent += 1
+        if link.commit(data):
+            if self._pace.left:
+                self._pace.left -= 1
+            else:
+                await self._pace.checkpoint()
+            return SENT
+        if when_down == "queue":
+            receipt = Receipt(Fate.QUEUED)
+            outbox.committed(receipt, item, False)
+            return receipt
+        try:
+            await link.flush()
+        except (ConnectionClosed, ConnectionLost) as exc:
+            raise maybe_sent(item, exc) from exc
+        return SENT
+
+    async def _send_later(
+        self, data: str | bytes, item: T, policy: WhenDown
+    ) -> Receipt:
+        self._guard.check_entered("send")
+        loop, outbox = self._loop, self._outbox
+        await anyio.lowlevel.checkpoint()
+        if loop.state in {State.CLOSING, State.CLOSED, State.FAILED}:
+            raise not_sent(item, loop.down())
+        if policy is WhenDown.QUEUE:
+            outbox.check_room(data, item)
+            receipt = Receipt(Fate.QUEUED)
+            outbox.add(Entry(data, item, policy, receipt=receipt))
+            return receipt
+        if loop.link is None and policy is WhenDown.RAISE:
+            raise not_sent(item, loop.down())
+        if loop.link is None and policy is WhenDown.DROP:
+            return DROPPED
+        wake = anyio.Event()
+        entry = Entry(data, item, policy, wake=wake)
+        outbox.add(entry)
+        try:
+            await wake.wait()
+        finally:
+            outbox.withdraw(entry)
+        if entry.error is not None:
+            if policy is WhenDown.DROP and not loop.leaving:
+                return DROPPED
+            raise entry.error
+        if not entry.flushed:
+            assert entry.link is not None
+            try:
+                await entry.link.flush()
+            except (ConnectionClosed, ConnectionLost) as exc:
+                raise maybe_sent(item, exc) from exc
+        return SENT
+
+    # Receiving.
+
+    def __aiter__(self) -> Inbox[T]:
+        return self._inbox
+
+    async def __anext__(self) -> T:
+        """Return the next item of the client's queue; cancelling loses nothing."""
+        return await self._inbox.__anext__()
+
+    async def receive(self) -> T:
+        """Return the next item, as anyio's object streams do; see :meth:`recv`."""
+        return await self._inbox.receive()
+
+    async def recv(self, timeout: float | None = None) -> T:
+        """
+        Return the next item of the client's queue, within ``timeout`` seconds.
+
+        Where the subprotocol routes, this is what no subscription takes; else it is
+        everything. Cancelling it or letting it time out loses nothing.
+
+        Raises:
+            ReceiveTimeout: none came in time; nothing has ended.
+            ConnectionClosed: the client was closed, and all was read that was queued.
+            GaveUp: it has stopped trying, likewise.
+            ConcurrencyError: another task is receiving here, or called from
+                ``on_connect`` or hello.
+
+        """
+        return await self._inbox.recv(timeout)
+
+    def with_gaps(self) -> WithGaps[T]:
+        """Iterate the items of the client's queue and the gaps, in order."""
+        return self._inbox.with_gaps()
+
+    # Subscribing.
+
+    def subscribe(
+        self,
+        topic: object,
+        *,
+        unsubscribe: object = None,
+        overflow: Literal["error", "drop_oldest", "drop_newest", "pause"] = "error",
+        max_messages: int | None = None,
+        max_bytes: int | None = None,
+    ) -> Subscribing[T]:
+        """
+        Subscribe, across all connections: ``await`` the result or enter it.
+
+        It is said to each connection once, in order, before anything queued; it is not
+        waited for, nor for the acknowledgement. Subscriptions of equal keys share one
+        on the wire; each has its own queue of ``max_messages`` and ``max_bytes``, and
+        ``overflow`` says what happens when it is full.
+
+        Raises:
+            ArgumentError: an argument cannot be used; it is named.
+            ConnectionClosed: awaited after the client was closed.
+            GaveUp: awaited after it has stopped trying.
+
+        """
+        check_one_of("overflow", overflow, Overflow)
+        messages = (
+            self._max_messages
+            if max_messages is None
+            else check_count("max_messages", max_messages)
+        )
+        size = (
+            self._max_bytes
+            if max_bytes is None
+            else check_count("max_bytes", max_bytes)
+        )
+        return Subscribing(
+            lambda: self._desk.subscribe(
+                topic, unsubscribe, Overflow(overflow), messages, size
+            )
+        )
+
+    def _crashed(self, exc: Exception) -> None:
+        raise AssertionError("the loop keeps what it raises") from exc
+
+
+def _is_urgent(exc: BaseException) -> bool:
+    """Whether there is no time for the closing handshake: a cancellation, mostly."""
+    return (
+        not isinstance(exc, Exception)
+        or isinstance(exc, anyio.get_cancelled_exc_class())
+        or anyio.current_effective_deadline() == float("-inf")
+    )
