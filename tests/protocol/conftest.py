@@ -6,8 +6,18 @@ from collections.abc import Callable
 from typing import Protocol
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from wsclient.protocol import Deflate, Endpoint, Event, Limits, Role, parse_uri
+
+# The same examples on every run, and no judgement by the clock of a busy machine.
+settings.register_profile(
+    "wsclient",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("wsclient")
 
 KEY = b"\x01\x20\x03\x40"
 

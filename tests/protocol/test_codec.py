@@ -24,7 +24,7 @@ def test_pure_python_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_native_codec_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     # None in sys.modules makes the import fail, whether or not it is installed.
-    monkeypatch.setitem(sys.modules, "wsclient.protocol._codec", None)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "wsclient.protocol._codec", None)
     assert codec.choose(pure=False) is _codec_py
 
 

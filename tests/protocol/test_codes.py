@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from wsclient.protocol import CloseCode
@@ -52,6 +54,6 @@ def test_a_code_says_what_it_means(number: int, name: str, meaning: str) -> None
 
 
 @pytest.mark.parametrize("value", [-1, 65536, "1000", 1000.5, None])
-def test_what_is_no_number_of_two_bytes_is_no_close_code(value: object) -> None:
+def test_what_is_no_number_of_two_bytes_is_no_close_code(value: Any) -> None:
     with pytest.raises(ValueError, match="not a valid CloseCode"):
         CloseCode(value)

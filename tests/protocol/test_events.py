@@ -42,4 +42,4 @@ def test_an_event_is_a_frozen_hashable_value_without_a_dict(make: object) -> Non
 
 
 def test_a_ping_is_not_a_pong() -> None:
-    assert Ping(b"") != Pong(b"")
+    assert len({Ping(b""), Pong(b"")}) == 2

@@ -15,7 +15,8 @@ OPENED            OPEN        -                -              -                -
 REFUSED           CLOSED      -                -              -                -
 SEND_MESSAGE      -           OPEN             -              -                -
 SEND_CONTROL      -           OPEN             -              -                -
-SEND_CLOSE        -           CLOSING_BY_US    -              CLOSED           -
+SEND_CLOSE        -           CLOSING_BY_US    -              -                -
+ECHO_CLOSE        -           -                -              CLOSED           -
 RECEIVE_CLOSE     -           CLOSING_BY_PEER  CLOSED         -                -
 FAIL              -           CLOSED           CLOSED         -                -
 EOF               CLOSED      CLOSED           CLOSED         CLOSED           CLOSED

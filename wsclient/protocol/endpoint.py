@@ -386,7 +386,7 @@ class Endpoint:
             data += self._close_frame
             self._close_frame = b""
             if self._state is State.CLOSING_BY_PEER:
-                self._state = next_state(self._state, Input.SEND_CLOSE)
+                self._state = next_state(self._state, Input.ECHO_CLOSE)
         return data
 
     # Sending
@@ -412,7 +412,7 @@ class Endpoint:
         """
         writer = self._writer
         if self._state is not _OPEN or writer is None:
-            raise self._illegal(Input.SEND_MESSAGE)
+            writer = self._writer_for(Input.SEND_MESSAGE)
         return writer.message(message, compress)
 
     def encode_fragment(
@@ -480,16 +480,9 @@ class Endpoint:
         self._close_sent = _said(code, reason)
 
     def _writer_for(self, move: Input) -> MessageWriter:
-        if self._state is not State.OPEN or self._writer is None:
-            raise self._illegal(move)
+        next_state(self._state, move)
+        assert self._writer is not None
         return self._writer
-
-    def _illegal(self, move: Input) -> LocalProtocolError:
-        try:
-            next_state(self._state, move)
-        except LocalProtocolError as error:
-            return error
-        raise AssertionError(f"{move} is legal while {self._state.name}")
 
 
 def _said(code: int | None, reason: str) -> Close:

@@ -247,6 +247,7 @@ class ServerHandshake:
 
     __slots__ = (
         "_deflate",
+        "_head_only",
         "_http",
         "_key",
         "_limits",
@@ -273,6 +274,7 @@ class ServerHandshake:
         self._http = h11.Connection(
             h11.SERVER, max_incomplete_event_size=limits.max_head_size
         )
+        self._head_only = False
         self._key = ""
         self._offers: list[Extension] = []
         self._request: Request | None = None
@@ -311,6 +313,7 @@ class ServerHandshake:
         headers = _decoded(event)
         target = event.target.decode("latin-1")
         method = event.method.decode("latin-1")
+        self._head_only = method == "HEAD"  # its answer has no body (RFC 9110, 9.3.2)
         if event.http_version < b"1.1" or event.http_version >= b"2":
             raise _Refused("the request is not HTTP/1.1", 505)
         if len(target) > self._limits.max_header_size:
@@ -448,8 +451,7 @@ class ServerHandshake:
             reason=reason.encode(),
         )
         answer = _sent(self._http, head)
-        bodiless = self._request is not None and self._request.method == "HEAD"
-        if not bodiless and status not in (204, 304):
+        if not self._head_only and status not in (204, 304):
             answer += _sent(self._http, h11.Data(data=body))
         return answer + _sent(self._http, h11.EndOfMessage())
 

@@ -40,6 +40,7 @@ class Input(Enum):
     SEND_MESSAGE = "send a message"
     SEND_CONTROL = "send a ping or pong"
     SEND_CLOSE = "send a Close frame"
+    ECHO_CLOSE = "answer a Close frame"
     RECEIVE_CLOSE = "receive a Close frame"
     FAIL = "fail the connection"
     EOF = "meet the end of the stream"
@@ -65,9 +66,9 @@ TRANSITIONS: dict[State, dict[Input, State]] = {
         Input.FAIL: State.CLOSED,
         Input.EOF: State.CLOSED,
     },
-    # The echo is the only thing left to say; it is sent without being asked for.
+    # The answer is the only thing left to say; it is sent without being asked for.
     State.CLOSING_BY_PEER: {
-        Input.SEND_CLOSE: State.CLOSED,
+        Input.ECHO_CLOSE: State.CLOSED,
         Input.EOF: State.CLOSED,
     },
     State.CLOSED: {

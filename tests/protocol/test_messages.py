@@ -1,0 +1,560 @@
+"""Frames to messages and back: fragments, UTF-8, sizes, compression, floods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsclient.errors import ArgumentError, Close, LocalProtocolError, MessageTypeError
+from wsclient.protocol import CloseReceived, Deflate, Event, Limits, Ping, Pong
+from wsclient.protocol.deflate import Deflater, Inflater
+from wsclient.protocol.frames import Violation
+from wsclient.protocol.messages import KeyPool, MessageReader, MessageWriter, as_payload
+
+Frame = Callable[..., bytes]
+
+
+def make_reader(
+    *,
+    masked: bool = False,
+    max_message_size: int | None = 1000,
+    limits: Limits | None = None,
+    compression: bool = False,
+) -> MessageReader:
+    return MessageReader(
+        masked=masked,
+        max_message_size=max_message_size,
+        limits=limits or Limits(),
+        inflater=Inflater(bits=15, takeover=True) if compression else None,
+    )
+
+
+def outcome(reader: MessageReader, *chunks: bytes) -> tuple[list[Event], int | None]:
+    """Return the events, and the code of the violation that ended them."""
+    events: list[Event] = []
+    try:
+        for chunk in chunks:
+            reader.feed(chunk, events)
+    except Violation as violation:
+        return events, violation.code
+    return events, None
+
+
+def in_three_ways(data: bytes, **settings: Any) -> tuple[list[Event], int | None]:
+    """Read ``data`` whole, byte by byte and with the start of a frame after it."""
+    whole = outcome(make_reader(**settings), data)
+    single = [data[i : i + 1] for i in range(len(data))]
+    assert outcome(make_reader(**settings), *single) == whole
+    assert outcome(make_reader(**settings), data + b"\x81") == whole
+    return whole
+
+
+@pytest.fixture(params=[False, True], ids=["unmasked", "masked"])
+def masked(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@pytest.fixture
+def frame(masked: bool, from_server: Frame, from_client: Frame) -> Frame:
+    return from_client if masked else from_server
+
+
+# Whole messages and fragments
+
+
+@pytest.mark.parametrize("size", [0, 1, 5, 125, 126, 1000])
+def test_whole_messages_are_read(frame: Frame, masked: bool, size: int) -> None:
+    data = frame(1, b"x" * size) + frame(2, b"y" * size)
+    assert in_three_ways(data, masked=masked) == (["x" * size, b"y" * size], None)
+
+
+def test_large_messages_are_read_in_any_chunks(frame: Frame, masked: bool) -> None:
+    text = "é€😀x" * 20_000
+    data = frame(1, text.encode()) + frame(2, bytes(70_000))
+    for step in (1000, 65536, 10**7):
+        chunks = [data[i : i + step] for i in range(0, len(data), step)]
+        reader = make_reader(masked=masked, max_message_size=None)
+        assert outcome(reader, *chunks) == ([text, bytes(70_000)], None)
+        assert not reader.half_frame
+
+
+def test_fragments_make_a_message(frame: Frame, masked: bool) -> None:
+    data = (
+        frame(1, b"Hel", fin=False)
+        + frame(0, b"", fin=False)
+        + frame(0, b"lo")
+        + frame(2, b"", fin=False)
+        + frame(0, b"\xff")
+        + frame(1, b"", fin=False)
+        + frame(0)
+    )
+    assert in_three_ways(data, masked=masked) == (["Hello", b"\xff", ""], None)
+
+
+def test_control_frames_come_between_fragments(frame: Frame, masked: bool) -> None:
+    data = (
+        frame(1, b"He", fin=False)
+        + frame(9, b"1")
+        + frame(0, b"l", fin=False)
+        + frame(10, b"2")
+        + frame(9)
+        + frame(0, b"lo")
+    )
+    expected = [Ping(b"1"), Pong(b"2"), Ping(b""), "Hello"]
+    assert in_three_ways(data, masked=masked) == (expected, None)
+
+
+def test_a_character_may_be_cut_by_fragments(frame: Frame, masked: bool) -> None:
+    euro = "€".encode()
+    data = frame(1, euro[:1], fin=False) + frame(0, euro[1:2], fin=False)
+    assert in_three_ways(data + frame(0, euro[2:]), masked=masked) == (["€"], None)
+
+
+def test_control_frames_of_the_largest_size_are_read(
+    frame: Frame, masked: bool
+) -> None:
+    data = frame(9, b"p" * 125) + frame(10, b"q" * 125)
+    expected = [Ping(b"p" * 125), Pong(b"q" * 125)]
+    assert in_three_ways(data, masked=masked) == (expected, None)
+
+
+def test_the_latest_ping_and_the_close_are_kept_for_the_endpoint(
+    from_server: Frame,
+) -> None:
+    reader = make_reader()
+    outcome(reader, from_server(9, b"1") + from_server(9, b"2"))
+    assert reader.ping == b"2"
+    assert reader.close is None
+    outcome(reader, from_server(8, b"\x03\xe8bye"))
+    assert reader.close == Close(1000, "bye")
+
+
+def test_nothing_is_read_after_a_close_frame(frame: Frame, masked: bool) -> None:
+    data = frame(1, b"x") + frame(8, b"\x0f\xa0") + frame(1, b"y") + b"\xff\xff"
+    expected = ["x", CloseReceived(4000, "")]
+    assert in_three_ways(data, masked=masked) == (expected, None)
+
+
+def test_what_is_incomplete_shows(from_server: Frame) -> None:
+    reader = make_reader()
+    assert not reader.half_frame
+    for data, half in [
+        (from_server(1, b"abc")[:1], True),
+        (from_server(1, b"abc")[1:3], True),
+        (from_server(1, b"abc")[3:], False),
+        (from_server(1, b"a", fin=False), True),
+        (from_server(9, b"abc")[:4], True),
+        (from_server(9, b"abc")[4:], True),
+        (from_server(0, b""), False),
+    ]:
+        outcome(reader, data)
+        assert reader.half_frame is half
+
+
+# Violations
+
+
+def test_good_messages_before_a_bad_frame_are_delivered(
+    frame: Frame, masked: bool
+) -> None:
+    data = frame(1, b"a") + frame(2, b"b") + frame(3, b"c") + frame(1, b"d")
+    assert in_three_ways(data, masked=masked) == (["a", b"b"], 1002)
+
+
+@pytest.mark.parametrize(
+    ("frames", "code"),
+    [
+        ([(0, b"x", True)], 1002),
+        ([(0, b"x", False)], 1002),
+        ([(1, b"x", True), (0, b"x", True)], 1002),
+        ([(1, b"x", False), (1, b"x", True)], 1002),
+        ([(1, b"x", False), (2, b"", False)], 1002),
+        ([(9, b"x" * 126, True)], 1002),
+        ([(9, b"", False)], 1002),
+        ([(8, b"\x03", True)], 1002),
+        ([(8, b"\x03\xed", True)], 1002),
+        ([(8, b"\x03\xe8\xff", True)], 1007),
+        ([(1, b"\xff", True)], 1007),
+        ([(1, b"\xed\xa0\x80", True)], 1007),
+        ([(1, b"\xe2\x82", True)], 1007),
+        ([(1, b"\xe2", False), (0, b"\x82", True)], 1007),
+        ([(1, b"ok", False), (0, b"\xc0\x80", False)], 1007),
+        ([(2, b"x" * 1001, True)], 1009),
+        ([(2, b"x" * 1000, False), (0, b"y", True)], 1009),
+    ],
+)
+def test_each_broken_rule_has_its_code(
+    frame: Frame, masked: bool, frames: list[tuple[int, bytes, bool]], code: int
+) -> None:
+    data = b"".join(frame(opcode, body, fin=fin) for opcode, body, fin in frames)
+    events, found = in_three_ways(data, masked=masked)
+    assert found == code
+    assert not [event for event in events if event != "x"]
+
+
+def test_the_wrong_masking_is_refused(from_server: Frame, from_client: Frame) -> None:
+    assert in_three_ways(from_client(1, b"x"), masked=False) == ([], 1002)
+    assert in_three_ways(from_server(1, b"x"), masked=True) == ([], 1002)
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_text_that_can_no_longer_be_utf8_fails_before_its_frame_is_whole(
+    frame: Frame, masked: bool, cut: bool
+) -> None:
+    data = frame(1, b"ok \xce\xba \xf4\x90" + b"x" * 500, fin=not cut)
+    # The last of 4 bytes in U+110000 and beyond is not needed to know.
+    start = len(data) - 500
+    assert outcome(make_reader(masked=masked), data[: start - 1]) == ([], None)
+    assert outcome(make_reader(masked=masked), data[:start]) == ([], 1007)
+
+
+def test_a_size_is_refused_from_the_header_alone(frame: Frame, masked: bool) -> None:
+    data = frame(2, bytes(70_000))
+    head = data[: len(data) - 70_000]
+    limit: dict[str, Any] = {"masked": masked, "max_message_size": 69_999}
+    assert outcome(make_reader(**limit), head) == ([], 1009)
+    limit["max_message_size"] = 70_000
+    assert outcome(make_reader(**limit), data) == ([bytes(70_000)], None)
+
+
+def test_nothing_is_reserved_for_a_length_merely_announced() -> None:
+    reader = make_reader(max_message_size=None)
+    head = b"\x82\x7f" + (2**62).to_bytes(8, "big")
+    assert outcome(reader, head, b"abc") == ([], None)
+    assert reader._payload is not None
+    assert bytes(reader._payload) == b"abc"
+    assert reader._payload.__sizeof__() < 200
+
+
+def test_a_large_frame_in_tiny_chunks_is_kept_once(from_server: Frame) -> None:
+    data = from_server(2, bytes(50_000))
+    reader = make_reader(max_message_size=None)
+    outcome(reader, *(data[i : i + 7] for i in range(0, len(data) - 7, 7)))
+    assert reader._payload is not None
+    assert reader._payload.__sizeof__() < 60_000
+    assert reader._tail == b""
+
+
+def test_fragments_are_counted_empty_ones_too(frame: Frame, masked: bool) -> None:
+    settings: dict[str, Any] = {"masked": masked, "limits": Limits(max_fragments=3)}
+    first, more = frame(1, b"a", fin=False), frame(0, b"", fin=False)
+    good = first + more + frame(0, b"b")
+    assert in_three_ways(good * 2, **settings) == (["ab", "ab"], None)
+    assert in_three_ways(first + more * 3, **settings) == ([], 1008)
+
+
+def test_control_frames_within_a_message_are_counted_until_it_goes_on(
+    frame: Frame, masked: bool
+) -> None:
+    settings: dict[str, Any] = {
+        "masked": masked,
+        "limits": Limits(max_control_backlog=2),
+    }
+    first, pings = frame(1, b"a", fin=False), frame(9) * 2
+    more = frame(0, b"b", fin=False)
+    good = first + pings + more + pings + frame(0, b"c") + pings * 5
+    events, code = in_three_ways(good, **settings)
+    assert (events[4], code) == ("abc", None)
+    assert len(events) == 15
+    events, code = in_three_ways(first + pings + frame(10), **settings)
+    assert (events, code) == ([Ping(b""), Ping(b"")], 1008)
+
+
+# Compression
+
+
+def compressed(data: bytes) -> bytes:
+    return Deflater(bits=15, takeover=False, settings=Deflate()).compress(
+        data, last=True
+    )
+
+
+def test_compressed_messages_are_read_whole_or_in_fragments(
+    frame: Frame, masked: bool
+) -> None:
+    text = "Hello, Wörld! " * 30
+    body = compressed(text.encode())
+    data = (
+        frame(1, body, rsv=4)
+        + frame(2, body[:5], rsv=4, fin=False)
+        + frame(0, b"", fin=False)
+        + frame(9, b"?")
+        + frame(0, body[5:])
+        + frame(1, b"plain")
+    )
+    expected = [text, Ping(b"?"), text.encode(), "plain"]
+    assert in_three_ways(data, masked=masked, compression=True) == (expected, None)
+
+
+def test_the_bit_for_compression_needs_an_agreement(frame: Frame, masked: bool) -> None:
+    data = frame(1, compressed(b"x"), rsv=4)
+    assert in_three_ways(data, masked=masked) == ([], 1002)
+
+
+def test_the_bit_for_compression_belongs_to_the_first_frame(
+    frame: Frame, masked: bool
+) -> None:
+    data = frame(1, b"", rsv=4, fin=False) + frame(0, b"\x00", rsv=4)
+    assert in_three_ways(data, masked=masked, compression=True) == ([], 1002)
+
+
+@pytest.mark.parametrize("fragments", [1, 7])
+def test_the_limit_counts_what_comes_out_of_compression(
+    frame: Frame, masked: bool, fragments: int
+) -> None:
+    for size, expected in [(1000, ([b"x" * 1000], None)), (1001, ([], 1009))]:
+        body = compressed(b"x" * size)
+        step = -(-len(body) // fragments)
+        parts = [body[i : i + step] for i in range(0, len(body), step)]
+        data = b"".join(
+            frame(0 if i else 2, part, rsv=0 if i else 4, fin=i == len(parts) - 1)
+            for i, part in enumerate(parts)
+        )
+        found = in_three_ways(data, masked=masked, compression=True)
+        assert found == expected
+
+
+def test_what_does_not_compress_may_be_larger_on_the_wire_than_the_limit(
+    frame: Frame, masked: bool
+) -> None:
+    noise = bytes(i * i * 31 >> 3 & 0xFF for i in range(10))
+    data = frame(2, compressed(noise), rsv=4)
+    assert len(data) > 12
+    found = in_three_ways(data, masked=masked, compression=True, max_message_size=10)
+    assert found == ([noise], None)
+
+
+def test_compressed_text_is_checked_too(frame: Frame, masked: bool) -> None:
+    data = frame(1, compressed(b"\xff"), rsv=4)
+    assert in_three_ways(data, masked=masked, compression=True) == ([], 1007)
+    data = frame(1, b"\xff\xff", rsv=4)
+    assert in_three_ways(data, masked=masked, compression=True) == ([], 1007)
+
+
+def test_compressed_messages_without_limit_are_read(from_server: Frame) -> None:
+    data = from_server(2, compressed(bytes(10**6)), rsv=4)
+    found = in_three_ways(data, compression=True, max_message_size=None)
+    assert found == ([bytes(10**6)], None)
+
+
+# Any bytes
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, 1, 2, 8, 9, 10, 3]),
+            st.binary(max_size=20) | st.text(max_size=10).map(str.encode),
+            st.booleans(),
+            st.sampled_from([0, 0, 0, 4, 1]),
+        ),
+        max_size=8,
+    ),
+    st.binary(max_size=10),
+    st.lists(st.integers(0, 200), max_size=6),
+    st.booleans(),
+    st.booleans(),
+)
+def test_any_bytes_in_any_split_give_the_same(
+    from_server: Frame,
+    from_client: Frame,
+    frames: list[tuple[int, bytes, bool, int]],
+    junk: bytes,
+    cuts: list[int],
+    masked: bool,
+    compression: bool,
+) -> None:
+    make = from_client if masked else from_server
+    data = b"".join(make(op, body, fin=fin, rsv=rsv) for op, body, fin, rsv in frames)
+    data += junk
+    settings: dict[str, Any] = {
+        "masked": masked,
+        "compression": compression,
+        "max_message_size": 40,
+        "limits": Limits(max_fragments=3, max_control_backlog=2),
+    }
+    whole = outcome(make_reader(**settings), data)
+    edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
+    chunks = [data[a:b] for a, b in pairwise(edges)]
+    reader, single = make_reader(**settings), make_reader(**settings)
+    for found in (
+        outcome(reader, *chunks),
+        outcome(single, *(data[i : i + 1] for i in range(len(data)))),
+    ):
+        assert found[0] == whole[0]
+        # A compressed text can break two rules at once; the first one seen counts.
+        assert found[1] == whole[1] or {found[1], whole[1]} == {1007, 1009}
+    for ended in (reader, single):
+        assert len(ended._tail) < 14 + 125
+        assert ended._payload is None or len(ended._payload) <= 40
+
+
+# Writing
+
+
+def make_writer(
+    deflate: Deflate | None = None, *, client: bool = False
+) -> MessageWriter:
+    pool = KeyPool(lambda size: b"\x01\x20\x03\x40" * (size // 4)) if client else None
+    deflater = None
+    if deflate is not None:
+        deflater = Deflater(bits=15, takeover=True, settings=deflate)
+    return MessageWriter(pool=pool, deflater=deflater)
+
+
+@pytest.mark.parametrize(
+    ("message", "opcode", "payload"),
+    [
+        ("Hällo", 1, "Hällo".encode()),
+        ("", 1, b""),
+        (b"bytes", 2, b"bytes"),
+        (bytearray(b"array"), 2, b"array"),
+        (memoryview(b"viewed")[::2], 2, b"vee"),
+        (memoryview(b"abcdefgh").cast("I"), 2, b"abcdefgh"),
+        (type("Text", (str,), {})("own"), 1, b"own"),
+        (type("Data", (bytes,), {})(b"own"), 2, b"own"),
+    ],
+)
+def test_a_message_is_one_frame(
+    from_server: Frame, from_client: Frame, message: Any, opcode: int, payload: bytes
+) -> None:
+    assert make_writer().message(message, None) == from_server(opcode, payload)
+    assert make_writer(client=True).message(message, None) == from_client(
+        opcode, payload
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "error", "remedy"),
+    [
+        ({"op": 1}, MessageTypeError, "cannot be a dict: encode it first"),
+        (5, MessageTypeError, "cannot be a int: send str"),
+        (None, MessageTypeError, "cannot be a NoneType: send str"),
+        (["a"], MessageTypeError, "cannot be a list: send str"),
+        ("\ud800", ArgumentError, "lone surrogates"),
+    ],
+)
+def test_what_is_no_message_is_refused_with_the_remedy(
+    message: Any, error: type[Exception], remedy: str
+) -> None:
+    with pytest.raises(error, match=remedy):
+        as_payload(message)
+    for writer in (make_writer(), make_writer(Deflate(), client=True)):
+        with pytest.raises(error, match=remedy):
+            writer.message(message, None)
+        with pytest.raises(error, match=remedy):
+            writer.fragment(message, fin=False)
+        assert not writer.fragmenting
+
+
+def test_fragments_are_frames_of_one_message(from_server: Frame) -> None:
+    writer = make_writer()
+    assert writer.fragment("a", fin=False) == from_server(1, b"a", fin=False)
+    assert writer.fragmenting
+    with pytest.raises(LocalProtocolError, match="finish it first"):
+        writer.message("b", None)
+    with pytest.raises(MessageTypeError, match="must be str, like its first"):
+        writer.fragment(b"c", fin=False)
+    assert writer.fragment("", fin=False) == from_server(0, b"", fin=False)
+    assert writer.fragment("d", fin=True) == from_server(0, b"d")
+    assert not writer.fragmenting
+    assert writer.fragment(b"e", fin=True) == from_server(2, b"e")
+    writer.fragment(b"f", fin=False)
+    with pytest.raises(MessageTypeError, match="must be bytes, like its first"):
+        writer.fragment("g", fin=True)
+
+
+@pytest.mark.parametrize(
+    ("size", "compress", "expected"),
+    [
+        (9, None, False),
+        (10, None, True),
+        (9, True, True),
+        (10, False, False),
+    ],
+)
+def test_the_threshold_decides_unless_the_call_does(
+    size: int, compress: bool | None, expected: bool
+) -> None:
+    frame = make_writer(Deflate(threshold=10)).message("x" * size, compress)
+    assert frame[0] == (0xC1 if expected else 0x81)
+
+
+def test_without_agreement_nothing_is_compressed() -> None:
+    assert make_writer().message("x" * 1000, True)[0] == 0x81
+
+
+@pytest.mark.parametrize(
+    ("size", "fin", "expected"), [(9, True, False), (10, True, True), (0, False, True)]
+)
+def test_a_fragmented_message_is_compressed_unless_it_is_known_to_be_small(
+    size: int, fin: bool, expected: bool
+) -> None:
+    writer = make_writer(Deflate(threshold=10))
+    assert bool(writer.fragment("x" * size, fin=fin)[0] & 0x40) is expected
+    if not fin:
+        assert writer.fragment("", fin=True)[0] == 0x80
+
+
+MESSAGES = st.text(max_size=300) | st.binary(max_size=300)
+
+
+@given(
+    st.lists(st.tuples(MESSAGES, st.lists(st.integers(0, 300), max_size=3))),
+    st.booleans(),
+    st.booleans(),
+    st.integers(1, 1000),
+)
+def test_what_is_written_is_read(
+    messages: list[tuple[str | bytes, list[int]]],
+    masked: bool,
+    compression: bool,
+    step: int,
+) -> None:
+    writer = make_writer(Deflate() if compression else None, client=masked)
+    data = b""
+    for message, cuts in messages:
+        if not cuts:
+            data += writer.message(message, None)
+            continue
+        edges = [0, *sorted(cuts), max(len(message), *cuts)]
+        for a, b in pairwise(edges):
+            data += writer.fragment(message[a:b], fin=b == edges[-1] and a != b)
+            if not writer.fragmenting:
+                break
+        if writer.fragmenting:
+            data += writer.fragment(message[:0], fin=True)
+    reader = make_reader(masked=masked, compression=compression)
+    chunks = [data[i : i + step] for i in range(0, len(data), step)]
+    assert outcome(reader, *chunks) == ([message for message, _ in messages], None)
+
+
+# Keys
+
+
+def test_keys_are_cut_from_a_pool_and_never_twice() -> None:
+    asked: list[int] = []
+
+    def random(size: int) -> bytes:
+        asked.append(size)
+        start = len(asked) * size
+        return b"".join(i.to_bytes(4, "big") for i in range(start, start + size, 4))
+
+    pool = KeyPool(random)
+    assert asked == []
+    keys = [next(pool.keys, None) or pool.refill() for _ in range(3000)]
+    assert asked == [4096, 4096, 4096]
+    assert keys == [i.to_bytes(4, "big") for i in range(4096, 4096 + 12000, 4)]
+
+
+def test_each_frame_of_a_client_has_a_key_of_its_own() -> None:
+    pool = KeyPool(lambda size: bytes(range(256)) * (size // 256))
+    writer = MessageWriter(pool=pool, deflater=None)
+    frames = [writer.message("x", None), writer.fragment("y", fin=True)]
+    frames.append(writer.frame(0x89, b""))
+    assert [frame[2:6] for frame in frames] == [b"\0\1\2\3", b"\4\5\6\7", b"\b\t\n\v"]
