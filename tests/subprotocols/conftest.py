@@ -9,10 +9,6 @@ import pytest
 from wsclient.testing.clock import VIRTUAL_BACKENDS, virtual_backend
 
 
-
 @pytest.fixture(params=VIRTUAL_BACKENDS)
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     return virtual_backend(request.param)
-
-
-@pytest.fixture

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Generic, TypeVar
 
 from ..errors import LocalProtocolError
+from .flow import Pace, Reading
 from .guard import Guard
-from .inbox import Inbox, Overflow, Pace, Reading
+from .inbox import Inbox, Overflow
 from .life import Life
 from .loop import Loop
 from .outbox import Entry, Outbox

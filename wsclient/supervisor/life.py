@@ -22,7 +22,7 @@ from ..errors import (
     WebSocketError,
 )
 from .conversation import HandOver, ItemTalk, RawTalk, Talk, hook_of
-from .inbox import Pace, Reading
+from .flow import Pace, Reading
 from .outbox import Bell, Entry, Outbox
 from .router import Router, encoded
 from .seam import Kind, Link, OnConnect, Subprotocol

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import logging
-from collections import deque
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import anyio
 
 from ..errors import (
-    ArgumentError,
     Attempted,
     Close,
     ConnectionClosed,
     Facts,
-    GaveUp,
-    HookError,
     Initiator,
     Phase,
     Reason,
 )
-from .backoff import Backoff
-from .inbox import Pace, Reading
+from .flow import Pace, Reading
+from .judge import Judge, hook_error
 from .life import Life, Settings, Standing
 from .lifecycle import (
     FINAL,
@@ -38,33 +33,25 @@ from .lifecycle import (
     Refused,
     State,
     StateChanged,
+    Stats,
     next_state,
 )
 from .outbox import Bell, Outbox
-from .policy import MISUSE, classify_default, needs_attention, outcome_of
 from .router import Logger, Router
 from .seam import (
     Attempt,
     Connect,
-    Fatal,
     Kind,
     Link,
     OnConnect,
     Outcome,
-    Retry,
     Subprotocol,
-    Verdict,
 )
 from .subscriptions import Registry
 
-__all__ = ("Classify", "Loop", "Means")
+__all__ = ("Loop", "Means")
 
 T = TypeVar("T")
-
-Classify = Callable[[Outcome], Verdict]
-"""Judges an outcome, or gives None to let others judge; pure."""
-
-HISTORY = 100  # attempts that an error tells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +61,7 @@ class Means(Generic[T]):
     connect: Connect
     factory: Callable[[], Subprotocol[T]]
     on_connect: OnConnect | None
-    classify: Classify | None
-    backoff: Callable[[float], Backoff]
-    wall: Callable[[], float]
-    first: str
-    has_provider: bool
+    judge: Judge
     logger: Logger
     settings: Settings
     outbox: Outbox
@@ -99,20 +82,14 @@ class Loop(Generic[T]):
     def __init__(self, means: Means[T], owner: object) -> None:
         self._means = means
         self._logger = means.logger
-        self._backoff: Backoff | None = None
+        self._judging = means.judge
         self._scope: anyio.CancelScope | None = None
         self._sleeping = Bell()
         self._asked = False  # reconnect() ended the present life
-        self._ever_opened = False
-        self._worked = False
-        self._refused_401 = 0
         self._stale = False  # the subprotocol belongs to an earlier generation
-        self._history: deque[Attempted] = deque(maxlen=HISTORY)
-        self._warned: set[str] = set()
         self._observers: list[Events] = []
         self._changed = anyio.Event()
         self._failure: Callable[[], BaseException] | None = None
-        self._last_error: BaseException | None = None
         self._standing = Standing(
             settings=means.settings,
             outbox=means.outbox,
@@ -138,12 +115,7 @@ class Loop(Generic[T]):
     @property
     def history(self) -> tuple[Attempted, ...]:
         """The attempts since the last proof of life."""
-        return tuple(self._history)
-
-    @property
-    def number(self) -> int:
-        """The number of the present attempt."""
-        return 0 if self._backoff is None else self._backoff.number
+        return self._judging.history
 
     @property
     def leaving(self) -> bool:
@@ -159,7 +131,26 @@ class Loop(Generic[T]):
         """Enter: the first attempt is about to be made."""
         self._to(Input.ENTER)
         self._scope = anyio.CancelScope()
-        self._backoff = self._means.backoff(anyio.current_time())
+        self._judging.start(anyio.current_time())
+
+    def stats(self) -> Stats:
+        """Count what can be counted."""
+        means, life = self._means, self.life
+        return Stats(
+            state=self.state,
+            generation=self.generation,
+            proven=life is not None and life.proven,
+            attempts=len(self.history),
+            received=means.router.received,
+            sent=means.outbox.sent,
+            waiting=means.outbox.waiting,
+            queued=means.outbox.queued,
+            unrouted=means.router.inbox.lost,
+            skipped=means.router.skipped,
+            subscriptions=len(means.registry),
+            paused=means.reading.holders,
+            latency=None if life is None else life.link.latency,
+        )
 
     def observe(self, bound: int) -> Events:
         """Tell one more observer."""
@@ -236,7 +227,7 @@ class Loop(Generic[T]):
             return self.failure()
         if self.leaving:
             return self.closed()
-        return self._last_error or ConnectionError("not connected yet")
+        return self._judging.last_error or ConnectionError("not connected yet")
 
     def flow_changed(self) -> None:
         """A queue wants reading to pause, or to go on."""
@@ -282,11 +273,11 @@ class Loop(Generic[T]):
                 self.subprotocol = self._means.factory()
             except Exception as error:  # noqa: BLE001 - the user's factory: judged
                 text = f"the subprotocol's factory raised {error!r}"
-                return self._outcome(_hook_error(text, error), Kind.PREPARE)
+                return self._judging.outcome(hook_error(text, error), Kind.PREPARE)
             self._stale = False
         attempt = Attempt(
             generation=self.generation + 1,
-            number=self.number,
+            number=self._judging.number,
             last_outcome=last,
             deadline=now + self._means.settings.open_timeout,
         )
@@ -297,16 +288,14 @@ class Loop(Generic[T]):
             try:
                 link = await stack.enter_async_context(self._means.connect(attempt))
             except Exception as error:  # noqa: BLE001 - judged like any failure
-                return self._outcome(error, Kind.ATTEMPT)
+                return self._judging.outcome(error, Kind.ATTEMPT)
             return await self._live(link)
         raise AssertionError("leaving a connection swallows nothing")
 
     async def _live(self, link: Link) -> Outcome:
-        assert self._backoff is not None
         means = self._means
         self.generation += 1
-        self._refused_401 = 0
-        self._backoff.lives(anyio.current_time())
+        self._judging.lives(anyio.current_time())
         self.life = life = Life(self._standing, link, self.subprotocol, self.generation)
         self._to(Input.LINKED)
         means.pace.guard(True)
@@ -319,126 +308,40 @@ class Loop(Generic[T]):
             means.pace.guard(False)
             means.outbox.life_ended(error)
             means.registry.life_ended()
-        return self._outcome(error, kind, proven=life.proven)
-
-    def _outcome(
-        self, error: BaseException, kind: Kind, *, proven: bool = False
-    ) -> Outcome:
-        outcome = outcome_of(
-            error,
-            kind,
-            proven=proven,
-            worked=self._worked,
-            has_provider=self._means.has_provider,
-            refused_401_in_a_row=self._refused_401,
-            now=self._means.wall(),
-            max_retry_after=self._means.settings.max_retry_after,
-        )
-        if outcome.status is not None:
-            self._refused_401 = outcome.refused_401_in_a_row
-        return outcome
-
-    # Judging.
+        return self._judging.outcome(error, kind, proven=life.proven)
 
     def _judge(self, outcome: Outcome) -> float | None:
         """Return the delay before the next attempt, or None: it is over."""
         now = anyio.current_time()
-        error = outcome.error
-        assert self._backoff is not None
-        assert error is not None
-        number = self._backoff.number
+        number = self._judging.number
         lived = outcome.kind is Kind.LIFE
-        text = _text_of(error)
-        self._last_error = error
-        self._history.append(Attempted(now, self.generation, number, text))
-        delay: float | None = None
-        if self._asked:
-            self._asked = False
-            self._backoff.skipped(now)
-            delay = 0.0
-        elif isinstance(error, Exception) and not self._is_first():
-            delay = self._delay(outcome, error, now)
-        else:
-            self._fail_with(error)
-        made = LifeEnded if lived else AttemptFailed
-        generation = (
-            self.generation
-            if lived or outcome.kind is Kind.PREPARE
-            else (self.generation + 1)
+        before = outcome.kind is Kind.ATTEMPT  # it would have been the next one
+        asked, self._asked = self._asked, False
+        sentence = self._judging.judge(
+            outcome, self.subprotocol.classify, self.generation, now, asked=asked
         )
+        if sentence.refused is not None:
+            self._publish(
+                Refused(
+                    time=now,
+                    generation=self.generation,
+                    outcome=outcome,
+                    why=sentence.refused,
+                )
+            )
+        if sentence.failure is not None:
+            self._fail(sentence.failure)
+        made = LifeEnded if lived else AttemptFailed
         self._publish(
             made(
                 time=now,
-                generation=generation,
+                generation=self.generation + before,
                 number=number,
                 outcome=outcome,
-                delay=delay,
+                delay=sentence.delay,
             )
         )
-        self._log(outcome, text, delay)
-        return delay
-
-    def _is_first(self) -> bool:
-        """Whether the user asked to hear of the first failure as it is."""
-        return self._means.first == "raise" and not self._ever_opened
-
-    def _delay(self, outcome: Outcome, error: Exception, now: float) -> float | None:
-        assert self._backoff is not None
-        try:
-            verdict = self._verdict(outcome)
-            if isinstance(verdict, Fatal):
-                self._give_up(outcome, verdict.why, error)
-                return None
-            delay = self._backoff.failed(error, now, verdict)
-        except Exception as exc:  # noqa: BLE001 - the user's judges: told as HookError
-            text = f"classify, wait or stop raised {exc!r}"
-            self._give_up(outcome, text, _hook_error(text, exc))
-            return None
-        if delay is None:
-            self._give_up(outcome, "stop says so", error)
-        return delay
-
-    def _verdict(self, outcome: Outcome) -> Retry | Fatal:
-        if not isinstance(outcome.error, MISUSE):
-            for classify in self._means.classify, self.subprotocol.classify:
-                verdict = None if classify is None else classify(outcome)
-                if isinstance(verdict, Retry | Fatal):
-                    return verdict
-                if verdict is not None:
-                    raise ArgumentError(
-                        f"classify gave {verdict!r}; give Retry(), Fatal() or None"
-                    )
-        default = classify_default(outcome)
-        why = needs_attention(outcome)
-        if isinstance(default, Retry) and why is not None:
-            self._logger.warning("! %s; it has worked before, so it is retried", why)
-            self._publish(
-                Refused(
-                    time=anyio.current_time(),
-                    generation=self.generation,
-                    outcome=outcome,
-                    why=why,
-                )
-            )
-        return default
-
-    def _give_up(self, outcome: Outcome, why: str, cause: Exception) -> None:
-        facts = getattr(cause, "facts", None) or Facts(
-            reason=outcome.reason, phase=outcome.phase, initiator=outcome.initiator
-        )
-        history = self.history
-        facts = replace(
-            facts,
-            attempts=history,
-            detail=f"gave up after {len(history)} attempts: {why}: {_text_of(cause)}",
-        )
-
-        def failure() -> GaveUp:
-            error = GaveUp(facts)
-            error.__cause__ = cause
-            return error
-
-        self._fail(failure)
+        return sentence.delay
 
     def _fail(self, failure: Callable[[], BaseException]) -> None:
         self._failure = failure
@@ -447,28 +350,11 @@ class Loop(Generic[T]):
     def _fail_with(self, error: BaseException) -> None:
         self._fail(lambda: error)
 
-    def _log(self, outcome: Outcome, text: str, delay: float | None) -> None:
-        then = "no further attempt" if delay is None else f"next in {delay:.1f} s"
-        if outcome.kind is Kind.LIFE:
-            self._logger.info(
-                "! generation %d ended: %s; %s", self.generation, text, then
-            )
-            return
-        known = f"{outcome.reason} {outcome.status}" in self._warned
-        self._warned.add(f"{outcome.reason} {outcome.status}")
-        hint = (
-            '; first="raise" would raise this'
-            if self._means.first == "wait" and not self._ever_opened
-            else ""
-        )
-        level = logging.DEBUG if known else logging.WARNING
-        self._logger.log(level, "! no connection: %s; %s%s", text, then, hint)
-
     # What the life tells.
 
     def _on_opened(self) -> None:
         assert self.life is not None
-        self._ever_opened = True
+        self._judging.opened = True
         self.link = self.life.link
         self._means.pace.guard(False)
         self._to(Input.PREPARED)
@@ -477,11 +363,7 @@ class Loop(Generic[T]):
         self.link = None
 
     def _on_proved(self) -> None:
-        assert self._backoff is not None
-        self._worked = True
-        self._backoff.proof()
-        self._history.clear()
-        self._warned.clear()
+        self._judging.proof()
         self._publish(Proven(time=anyio.current_time(), generation=self.generation))
 
     # States.
@@ -527,16 +409,3 @@ class Loop(Generic[T]):
         for observer in self._observers:
             observer.finish()
         self._observers.clear()
-
-
-def _text_of(error: BaseException) -> str:
-    facts = getattr(error, "facts", None)
-    if isinstance(facts, Facts):
-        return facts.detail or f"{facts.reason} in phase {facts.phase}"
-    return str(error) or repr(error)
-
-
-def _hook_error(text: str, cause: Exception) -> HookError:
-    error = HookError(text)
-    error.__cause__ = cause
-    return error

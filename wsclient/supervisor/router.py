@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from ..errors import MessageTypeError, Reason
-from .inbox import Bounds, Flow, Inbox, Overflow, Pace, Reading
+from .flow import Bounds, Flow, Pace, Reading
+from .inbox import Inbox, Overflow
 from .outbox import Outbox
 from .seam import Ack, Data, Gap, Link, Position, Reply, Sink, Subprotocol
 from .subscriptions import Registry

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, Self, TypeVar
 
 import anyio
 import anyio.abc
@@ -18,8 +18,6 @@ from ..errors import (
     ArgumentError,
     Attempted,
     AttemptTimeout,
-    ConnectionClosed,
-    ConnectionLost,
     Facts,
     Phase,
     Reason,
@@ -28,24 +26,17 @@ from ..tasks import OwnedTasks
 from .backoff import Backoff, FullJitter, Stop, Uniform, Wait, stop_never
 from .checks import check_count, check_one_of, check_seconds, check_timeout
 from .desk import Desk
+from .flow import Pace, Reading
 from .guard import Guard
-from .inbox import Inbox, Overflow, Pace, Reading, WithGaps
+from .inbox import Inbox, Overflow, WithGaps
+from .judge import Classify, Judge
 from .life import Settings
 from .lifecycle import Events, State, Stats
-from .loop import Classify, Loop, Means
-from .outbox import (
-    DROPPED,
-    SENT,
-    Entry,
-    Fate,
-    Outbox,
-    Receipt,
-    WhenDown,
-    maybe_sent,
-    not_sent,
-)
+from .loop import Loop, Means
+from .outbox import SENT, Outbox, Receipt, WhenDown
 from .router import Logger, Router, encoded
 from .seam import Connect, OnConnect, Subprotocol
+from .sender import Sender
 from .subscriptions import Registry, Subscribing
 
 __all__ = ("Supervisor",)
@@ -155,11 +146,15 @@ class Supervisor(Generic[T]):
             connect=connect,
             factory=subprotocol,
             on_connect=on_connect,
-            classify=classify,
-            backoff=lambda now: Backoff(waiting, stop, dice, now),
-            wall=wall,
-            first=first,
-            has_provider=has_provider,
+            judge=Judge(
+                classify=classify,
+                backoff=lambda now: Backoff(waiting, stop, dice, now),
+                wall=wall,
+                first=first,
+                has_provider=has_provider,
+                max_retry_after=settings.max_retry_after,
+                logger=logger,
+            ),
             logger=logger,
             settings=settings,
             outbox=self._outbox,
@@ -171,6 +166,7 @@ class Supervisor(Generic[T]):
         self._inbox = self._router.inbox
         self._loop: Loop[T] = Loop(means, self)
         self._tasks = OwnedTasks(self._crashed)
+        self._sender = Sender(self._loop, self._outbox, self._guard)
         self._desk = Desk(
             self._loop,
             self._registry,
@@ -183,7 +179,7 @@ class Supervisor(Generic[T]):
 
     # Coming and going.
 
-    async def __aenter__(self) -> Supervisor[T]:
+    async def __aenter__(self) -> Self:
         await self.enter()
         return self
 
@@ -315,23 +311,7 @@ class Supervisor(Generic[T]):
     @property
     def stats(self) -> Stats:
         """A snapshot of what can be counted."""
-        loop = self._loop
-        life = loop.life
-        return Stats(
-            state=loop.state,
-            generation=loop.generation,
-            proven=life is not None and life.proven,
-            attempts=len(loop.history),
-            received=self._router.received,
-            sent=self._outbox.sent,
-            waiting=self._outbox.waiting,
-            queued=self._outbox.queued,
-            unrouted=self._router.inbox.lost,
-            skipped=self._router.skipped,
-            subscriptions=len(self._registry),
-            paused=self._reading.holders,
-            latency=None if life is None else life.link.latency,
-        )
+        return self._loop.stats()
 
     def events(self) -> Events:
         """
@@ -422,7 +402,7 @@ class Supervisor(Generic[T]):
         link = self._loop.link
         outbox = self._outbox
         if link is None or not outbox.idle or not link.ready:
-            return await self._send_later(data, item, WhenDown(when_down))
+            return await self._sender.send_later(data, item, WhenDown(when_down))
         outbox.sent += 1
         if link.commit(data):
             if self._pace.left:
@@ -430,51 +410,7 @@ class Supervisor(Generic[T]):
             else:
                 await self._pace.checkpoint()
             return SENT
-        if when_down == "queue":
-            receipt = Receipt(Fate.QUEUED)
-            outbox.committed(receipt, item, False)
-            return receipt
-        try:
-            await link.flush()
-        except (ConnectionClosed, ConnectionLost) as exc:
-            raise maybe_sent(item, exc) from exc
-        return SENT
-
-    async def _send_later(
-        self, data: str | bytes, item: T, policy: WhenDown
-    ) -> Receipt:
-        self._guard.check_entered("send")
-        loop, outbox = self._loop, self._outbox
-        await anyio.lowlevel.checkpoint()
-        if loop.state in {State.CLOSING, State.CLOSED, State.FAILED}:
-            raise not_sent(item, loop.down())
-        if policy is WhenDown.QUEUE:
-            outbox.check_room(data, item)
-            receipt = Receipt(Fate.QUEUED)
-            outbox.add(Entry(data, item, policy, receipt=receipt))
-            return receipt
-        if loop.link is None and policy is WhenDown.RAISE:
-            raise not_sent(item, loop.down())
-        if loop.link is None and policy is WhenDown.DROP:
-            return DROPPED
-        wake = anyio.Event()
-        entry = Entry(data, item, policy, wake=wake)
-        outbox.add(entry)
-        try:
-            await wake.wait()
-        finally:
-            outbox.withdraw(entry)
-        if entry.error is not None:
-            if policy is WhenDown.DROP and not loop.leaving:
-                return DROPPED
-            raise entry.error
-        if not entry.flushed:
-            assert entry.link is not None
-            try:
-                await entry.link.flush()
-            except (ConnectionClosed, ConnectionLost) as exc:
-                raise maybe_sent(item, exc) from exc
-        return SENT
+        return await self._sender.leaving(link, item, WhenDown(when_down))
 
     # Receiving.
 

@@ -1,0 +1,126 @@
+"""How fast things may go: turns, pauses, and the bytes of all queues together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+import anyio.lowlevel
+
+__all__ = ("Bounds", "Flow", "Pace", "Reading")
+
+TURNS = 32  # calls that need not wait between two checkpoints
+
+
+class Pace:
+    """
+    Counts the calls that did not wait, sends and receives together.
+
+    ``left`` is how many more may do so before one has to be a checkpoint. While
+    ``guarded`` there is none left, so that every call takes the way that checks.
+
+    """
+
+    __slots__ = ("guarded", "left")
+
+    def __init__(self) -> None:
+        self.left = TURNS
+        self.guarded = False
+
+    def guard(self, on: bool) -> None:
+        """Send every call the way that checks, or no longer."""
+        self.guarded = on
+        self.waited()
+
+    def waited(self) -> None:
+        """A call has let the others run."""
+        self.left = 0 if self.guarded else TURNS
+
+    async def checkpoint(self) -> None:
+        """Let the others run."""
+        await anyio.lowlevel.checkpoint()
+        self.waited()
+
+
+class Flow:
+    """
+    What flows in from one connection.
+
+    Behind its fence nothing counts any more, whoever may still call the sink.
+    ``message_at`` is kept only where somebody asks for it.
+
+    """
+
+    __slots__ = ("fenced", "message_at", "received")
+
+    def __init__(self, now: float) -> None:
+        self.fenced = False
+        self.received = 0
+        self.message_at = now
+
+
+class Reading:
+    """
+    Who keeps us from reading, and how long reading has stood still.
+
+    ``clock`` turns anyio's time into one that stands still while paused; the deadlines
+    that count what arrives are kept on it.
+
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._still = 0.0
+        self._holders: dict[str, None] = {}
+        self.since: float | None = None
+        self.generation = 0  # the one that is read
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """The queues that are full, by name."""
+        return tuple(self._holders)
+
+    def hold(self, name: str, now: float) -> None:
+        """Pause reading; ``now`` is on anyio's clock."""
+        self._holders[name] = None
+        if self.since is None:
+            self.since = now
+            self._changed()
+
+    def release(self, name: str, now: float) -> None:
+        """Read again, unless somebody else is holding."""
+        self._holders.pop(name, None)
+        if not self._holders and self.since is not None:
+            self._still += max(0.0, now - self.since)
+            self.since = None
+            self._changed()
+
+    def clock(self, now: float) -> float:
+        """Return the time without the time that reading stood still."""
+        return (now if self.since is None else min(now, self.since)) - self._still
+
+
+class Bounds:
+    """The bytes in all queues of one client, bounded together."""
+
+    __slots__ = ("_max", "_name", "_reading", "total")
+
+    def __init__(self, max_bytes: int, reading: Reading) -> None:
+        self._max = max_bytes
+        self._name = f"all queues of the client ({max_bytes} bytes)"
+        self._reading = reading
+        self.total = 0
+
+    def add(self, size: int, now: float) -> None:
+        """Count what arrived."""
+        self.total += size
+        if self.total >= self._max:
+            self._reading.hold(self._name, now)
+
+    def take(self, size: int, now: float | None) -> None:
+        """Count what was read, or dropped at ``now``."""
+        before = self.total
+        self.total = before - size
+        if before > self._max // 2 >= self.total:
+            when = anyio.current_time() if now is None else now
+            self._reading.release(self._name, when)

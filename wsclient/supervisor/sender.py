@@ -1,0 +1,82 @@
+"""A send that cannot leave at once: whether it waits, and how it is told the end."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+import anyio
+import anyio.lowlevel
+
+from ..errors import ConnectionClosed, ConnectionLost
+from .guard import Guard
+from .loop import Loop
+from .outbox import (
+    DROPPED,
+    SENT,
+    Entry,
+    Fate,
+    Outbox,
+    Receipt,
+    WhenDown,
+    maybe_sent,
+    not_sent,
+)
+from .seam import Data, Link
+
+__all__ = ("Sender",)
+
+T = TypeVar("T")
+
+
+class Sender(Generic[T]):
+    """Does what ``when_down`` says."""
+
+    def __init__(self, loop: Loop[T], outbox: Outbox, guard: Guard) -> None:
+        self._loop = loop
+        self._outbox = outbox
+        self._guard = guard
+
+    async def send_later(self, data: Data, item: object, policy: WhenDown) -> Receipt:
+        """Send what found no open connection, others ahead of it, or no room."""
+        self._guard.check_entered("send")
+        await anyio.lowlevel.checkpoint()
+        loop, outbox = self._loop, self._outbox
+        if loop.over_or_leaving:
+            raise not_sent(item, loop.down())
+        if policy is WhenDown.QUEUE:
+            outbox.check_room(data, item)
+            receipt = Receipt(Fate.QUEUED)
+            outbox.add(Entry(data, item, policy, receipt=receipt))
+            return receipt
+        if loop.link is None and policy is WhenDown.RAISE:
+            raise not_sent(item, loop.down())
+        if loop.link is None and policy is WhenDown.DROP:
+            return DROPPED
+        wake = anyio.Event()
+        entry = Entry(data, item, policy, wake=wake)
+        outbox.add(entry)
+        try:
+            await wake.wait()
+        finally:
+            outbox.withdraw(entry)
+        if entry.error is not None:
+            if policy is WhenDown.DROP and not loop.over_or_leaving:
+                return DROPPED
+            raise entry.error
+        assert entry.link is not None
+        return SENT if entry.flushed else await self._flush(entry.link, item)
+
+    async def leaving(self, link: Link, item: object, policy: WhenDown) -> Receipt:
+        """Follow what was committed until the kernel has it."""
+        if policy is WhenDown.QUEUE:
+            receipt = Receipt(Fate.QUEUED)
+            self._outbox.committed(receipt, item, False)
+            return receipt
+        return await self._flush(link, item)
+
+    async def _flush(self, link: Link, item: object) -> Receipt:
+        try:
+            await link.flush()
+        except (ConnectionClosed, ConnectionLost) as exc:
+            raise maybe_sent(item, exc) from exc
+        return SENT
