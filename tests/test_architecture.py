@@ -73,7 +73,7 @@ PACKAGES: dict[str, frozenset[str]] = {
     "protocol": frozenset({"h11"}),
     "transport": frozenset({"anyio", "trio", "uvloop"}),
     "supervisor": frozenset({"anyio", "tenacity"}),
-    "client": frozenset({"anyio", "tenacity"}),
+    "client": frozenset({"anyio", "typing_extensions"}),
     "testing": frozenset({"anyio", "trio"}),
     "cli": frozenset({"anyio", "rich", "trio"}),
 }

@@ -1,5 +1,143 @@
 """WebSocket conversations that outlive their connections, on asyncio and trio."""
 
-from .client import connect
-from .connection import Connection
-from .errors import *
+from __future__ import annotations
+
+from importlib import import_module
+
+from .client import Client, connect
+from .connection import Connection, Timeouts
+from .errors import (
+    ArgumentError,
+    Attempted,
+    AttemptTimeout,
+    CertificateError,
+    Close,
+    ConcurrencyError,
+    ConnectError,
+    ConnectionClosed,
+    ConnectionLost,
+    Facts,
+    GaveUp,
+    GiveUp,
+    HandshakeRejected,
+    HookError,
+    Initiator,
+    InvalidURI,
+    LocalProtocolError,
+    MaybeSent,
+    MessageTypeError,
+    NotSent,
+    Phase,
+    QueueFull,
+    Reason,
+    ReceiveTimeout,
+    SubscriptionOverflow,
+    WebSocketError,
+    WouldBlock,
+)
+from .protocol import CloseCode, Deflate, Limits
+from .subprotocols import JsonTopics, Plain
+from .supervisor import (
+    Ack,
+    Attempt,
+    Conversation,
+    Fatal,
+    FullJitter,
+    Gap,
+    Outcome,
+    Position,
+    Receipt,
+    Reply,
+    Retry,
+    State,
+    Stats,
+    Subprotocol,
+    Subscription,
+    Topic,
+    classify_default,
+)
+
+__version__ = "0.1.0"
+
+__all__ = (
+    # One connection, or one that comes back
+    "connect",
+    "Connection",
+    "Client",
+    "Subscription",
+    "Gap",
+    "Receipt",
+    "State",
+    "Stats",
+    # The other end
+    "serve",
+    "Server",
+    "HTTPResponse",
+    "cookies",
+    # Settings
+    "Deflate",
+    "Limits",
+    "Timeouts",
+    "FullJitter",
+    # What is told to providers and classifiers, and what they answer
+    "Attempt",
+    "Outcome",
+    "Retry",
+    "Fatal",
+    "classify_default",
+    "GiveUp",
+    # Application protocols
+    "JsonTopics",
+    "Plain",
+    "Subprotocol",
+    "Conversation",
+    "Topic",
+    "Reply",
+    "Ack",
+    "Position",
+    # Errors and their facts
+    "WebSocketError",
+    "ArgumentError",
+    "AttemptTimeout",
+    "Attempted",
+    "CertificateError",
+    "Close",
+    "CloseCode",
+    "ConcurrencyError",
+    "ConnectError",
+    "ConnectionClosed",
+    "ConnectionLost",
+    "Facts",
+    "GaveUp",
+    "HandshakeRejected",
+    "HookError",
+    "Initiator",
+    "InvalidURI",
+    "LocalProtocolError",
+    "MaybeSent",
+    "MessageTypeError",
+    "NotSent",
+    "Phase",
+    "QueueFull",
+    "Reason",
+    "ReceiveTimeout",
+    "SubscriptionOverflow",
+    "WouldBlock",
+)
+
+# Names whose rooms are loaded when first asked for: a client needs no server.
+_LAZY = {
+    "serve": "server",
+    "Server": "server",
+    "HTTPResponse": "server",
+    "cookies": "server",
+    "testing": "testing",
+}
+
+
+def __getattr__(name: str) -> object:
+    room = _LAZY.get(name)
+    if room is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f".{room}", __name__)
+    return module if name == room else getattr(module, name)

@@ -8,23 +8,28 @@ from typing import Any
 
 from ..connection import DICE, Connection, Dice, Timeouts, bytes_of
 from ..protocol import Deflate, Limits, deflate_of
+from ..supervisor import Attempt
 from ..wire import Dial
 from .opening import Headers, Opening
 
-__all__ = ("connect",)
+__all__ = ("Connecting", "connect")
 
 
-class _Connecting:
+class Connecting:
     """What :func:`connect` returns: enter it to connect, leave it to close."""
 
-    def __init__(self, opening: Opening) -> None:
+    def __init__(
+        self, opening: Opening, attempt: Attempt | None = None, name: str = "client"
+    ) -> None:
         self._opening = opening
+        self._attempt = attempt
+        self._name = name
         self._connection: Connection | None = None
 
     async def __aenter__(self) -> Connection:
-        connection = await self._opening.open(self._opening.first(), "client")
-        await connection.__aenter__()
-        self._connection = connection
+        attempt = self._attempt or self._opening.first()
+        connection = await self._opening.open(attempt, self._name)
+        self._connection = await connection.__aenter__()
         return connection
 
     async def __aexit__(
@@ -56,7 +61,7 @@ def connect(
     limits: Limits = Limits(),  # noqa: B008 - frozen
     dial: Dial | None = None,
     random: Dice = DICE,
-) -> _Connecting:
+) -> Connecting:
     """
     Open one WebSocket connection: ``async with connect(url) as ws``.
 
@@ -91,7 +96,7 @@ def connect(
             phase.
 
     """
-    return _Connecting(
+    return Connecting(
         Opening(
             url,
             headers=headers,

@@ -158,9 +158,10 @@ class Opening:
         return connection
 
     async def _dial_to(self, uri: URI, run: _Run) -> Wire:
-        dial = self._dial
-        if dial is None:
+        if self._dial is None:
             from ..transport import dial  # lazily: a network of one's own needs no ssl
+
+            self._dial = dial
         tls = None
         if uri.secure:
             if self._tls is None:
@@ -168,7 +169,7 @@ class Opening:
 
                 self._tls = create_default_context()
             tls = self._tls
-        return await dial(uri.host, uri.port, tls=tls, reached=run.reached)
+        return await self._dial(uri.host, uri.port, tls=tls, reached=run.reached)
 
     async def _ask(
         self,

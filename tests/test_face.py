@@ -1,0 +1,72 @@
+"""The public face: what ``import wsclient`` gives, and what it does not load."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import wsclient
+
+PACKAGE = Path(wsclient.__file__).parent
+
+
+@pytest.mark.parametrize("name", wsclient.__all__)
+def test_every_name_of_the_face_is_there_and_is_documented(name: str) -> None:
+    value = getattr(wsclient, name)
+    assert getattr(value, "__doc__", None)
+
+
+def test_no_name_is_handed_on_twice() -> None:
+    assert len(set(wsclient.__all__)) == len(wsclient.__all__)
+
+
+def test_type_checkers_see_the_same_face() -> None:
+    tree = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
+    seen = {
+        alias.asname
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert seen == set(wsclient.__all__)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        wsclient.nothing  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_every_public_function_and_method_says_what_it_does() -> None:
+    undocumented = [
+        f"{name}.{attribute}"
+        for name in ("Client", "Connection", "Subscription", "Server", "Receipt")
+        for attribute in dir(getattr(wsclient, name))
+        if not attribute.startswith("_")
+        and not getattr(getattr(wsclient, name), attribute).__doc__
+    ]
+    assert not undocumented
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Return the heavy modules that a statement loads in a fresh interpreter."""
+    heavy = (
+        "ssl",
+        "trio",
+        "rich",
+        "wsclient.server",
+        "wsclient.testing",
+        "wsclient.transport",
+    )
+    code = f"import sys; {statement}; print(*set({heavy!r}) & set(sys.modules))"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    return set(run.stdout.split())
+
+
+def test_importing_the_client_loads_no_server_no_tls_no_trio() -> None:
+    assert loaded_by("import wsclient") <= loaded_by("import anyio, tenacity, h11")
