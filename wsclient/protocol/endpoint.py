@@ -15,7 +15,8 @@ from .events import (
     Response,
 )
 from .frames import CLOSE, FIN, PING, PONG, Violation, cut, pack_close
-from .handshake import ClientHandshake, ServerHandshake, check_subprotocols
+from .handshake import ClientHandshake, ServerHandshake
+from .headers import check_subprotocols
 from .limits import Limits
 from .messages import KeyPool, MessageReader, MessageWriter
 from .state import Input, Role, State, next_state

@@ -17,8 +17,7 @@ from .events import HandshakeFailed, Headers, Rejection, Request, Response
 from .headers import (
     Extension,
     MalformedHeader,
-    check_header,
-    check_subprotocol,
+    check_headers,
     format_extensions,
     header_values,
     parse_extensions,
@@ -27,24 +26,9 @@ from .headers import (
 from .limits import Limits
 from .uri import URI
 
-__all__ = ("ClientHandshake", "ServerHandshake", "accept_key", "check_subprotocols")
+__all__ = ("ClientHandshake", "ServerHandshake", "accept_key")
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-
-# Ours to write, never the user's.
-_OWN = frozenset(
-    {
-        "connection",
-        "content-length",
-        "sec-websocket-accept",
-        "sec-websocket-extensions",
-        "sec-websocket-key",
-        "sec-websocket-protocol",
-        "sec-websocket-version",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
 
 
 def accept_key(key: str) -> str:
@@ -124,7 +108,7 @@ class ClientHandshake:
         hosts = header_values(extra, "Host")
         if len(hosts) > 1:
             raise ArgumentError("a request has one Host header")
-        _check_headers(extra)
+        check_headers(extra)
         ours = [
             ("Host", hosts[0] if hosts else uri.authority),
             ("Upgrade", "websocket"),
@@ -382,7 +366,7 @@ class ServerHandshake:
                 f"the client did not offer the subprotocol {subprotocol!r}, but "
                 f"{', '.join(request.subprotocols) or 'none'}"
             )
-        _check_headers(headers)
+        check_headers(headers)
         answer = [
             ("Upgrade", "websocket"),
             ("Connection", "Upgrade"),
@@ -425,7 +409,7 @@ class ServerHandshake:
             raise ArgumentError(
                 f"the status of a rejection is 200 to 599, not {status}"
             )
-        _check_headers(headers)
+        check_headers(headers)
         return self._answer(status, headers, body)
 
     def _refuse(self, refused: _Refused) -> tuple[HandshakeFailed, bytes]:
@@ -457,33 +441,6 @@ class ServerHandshake:
 
 
 _UPGRADE: Headers = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
-
-
-def check_subprotocols(names: Sequence[str]) -> tuple[str, ...]:
-    """
-    Check the subprotocols of an endpoint.
-
-    Raises:
-        ArgumentError: one is no token, stands twice, or ``names`` is a bare str.
-
-    """
-    if isinstance(names, str):
-        raise ArgumentError(f"subprotocols are a sequence: write [{names!r}]")
-    for name in names:
-        check_subprotocol(name)
-    if len(set(names)) != len(names):
-        raise ArgumentError("a subprotocol is offered twice")
-    return tuple(names)
-
-
-def _check_headers(headers: Iterable[tuple[str, str]]) -> None:
-    for name, value in headers:
-        check_header(name, value)
-        if name.lower() in _OWN:
-            raise ArgumentError(
-                f"{name} is the handshake's own: remove it (for subprotocols and "
-                "compression there are arguments)"
-            )
 
 
 def _check_upgrade(headers: Headers) -> None:

@@ -13,7 +13,9 @@ __all__ = (
     "MalformedHeader",
     "basic_authorization",
     "check_header",
+    "check_headers",
     "check_subprotocol",
+    "check_subprotocols",
     "format_extensions",
     "header_values",
     "parse_extensions",
@@ -30,6 +32,22 @@ _value = re.compile(
 )
 _spaces = re.compile(r"[ \t]*")
 _quoted = re.compile(r'"((?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e])*)"')
+
+
+# The handshake's own, never the user's.
+_OWN = frozenset(
+    {
+        "connection",
+        "content-length",
+        "sec-websocket-accept",
+        "sec-websocket-extensions",
+        "sec-websocket-key",
+        "sec-websocket-protocol",
+        "sec-websocket-version",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
 
 
 class MalformedHeader(ValueError):
@@ -76,6 +94,40 @@ def check_subprotocol(name: str) -> None:
             f"{name!r} cannot be the name of a subprotocol: use letters, digits and "
             "any of !#$%&'*+-.^_`|~"
         )
+
+
+def check_headers(headers: Iterable[tuple[str, str]]) -> None:
+    """
+    Check the headers a user adds to a request or response.
+
+    Raises:
+        ArgumentError: one cannot be sent, or is the handshake's own.
+
+    """
+    for name, value in headers:
+        check_header(name, value)
+        if name.lower() in _OWN:
+            raise ArgumentError(
+                f"{name} is the handshake's own: remove it (for subprotocols and "
+                "compression there are arguments)"
+            )
+
+
+def check_subprotocols(names: Sequence[str]) -> tuple[str, ...]:
+    """
+    Check the subprotocols of an endpoint.
+
+    Raises:
+        ArgumentError: one is no token, stands twice, or ``names`` is a bare str.
+
+    """
+    if isinstance(names, str):
+        raise ArgumentError(f"subprotocols are a sequence: write [{names!r}]")
+    for name in names:
+        check_subprotocol(name)
+    if len(set(names)) != len(names):
+        raise ArgumentError("a subprotocol is offered twice")
+    return tuple(names)
 
 
 def header_values(headers: Iterable[tuple[str, str]], name: str) -> list[str]:
