@@ -450,24 +450,26 @@ class Life:
         """
         Stand in on a pulled wire: keep time, and read when nobody has for a while.
 
-        While somebody reads this sleeps until something is due; it is woken when the
-        turn is free, and takes it if it is still free 20 ms later.
+        It looks every 20 ms whether the turn was taken, takes it if not, and sleeps
+        until something is due, or the turn is free, once somebody reads for longer.
 
         """
         while not self._over:
             self._timer_at = self._watch.due()
             if self._timer_at <= self._time():
                 self._tick()
-            elif self._reading or self._watch.paused_at is not None:
+                continue
+            reads = self._reads
+            await anyio.sleep(min(STAND_IN, self._timer_at - self._time()))
+            if self._reads != reads or self._over:
+                continue
+            if self._reading or self._watch.paused_at is not None:
                 self._nudged = anyio.Event()
-                with anyio.move_on_after(self._timer_at - self._time()):
+                with anyio.move_on_after(self._watch.due() - self._time()):
                     await self._nudged.wait()
                 self._nudged = None
             else:
-                reads = self._reads
-                await anyio.sleep(min(STAND_IN, self._timer_at - self._time()))
-                if not self._reading and self._reads == reads:
-                    await self._read_for_others()
+                await self._read_for_others()
 
     async def _read_for_others(self) -> None:
         self._reading = True
