@@ -46,16 +46,24 @@ class OwnedTasks:
             self._group.start_soon(self._run, function)
 
     async def _run(self, function: Callable[[], Awaitable[None]]) -> None:
-        with anyio.CancelScope(shield=True) as scope:
-            if self._ending:
-                return
-            self._scopes.add(scope)
-            try:
-                await function()
-            except Exception as exc:  # noqa: BLE001 - told to the owner, whole
-                self._failed(exc)
-            finally:
-                self._scopes.discard(scope)
+        try:
+            with anyio.CancelScope(shield=True) as scope:
+                if self._ending:
+                    return
+                self._scopes.add(scope)
+                try:
+                    await function()
+                except Exception as exc:  # noqa: BLE001 - told to the owner, whole
+                    self._failed(exc)
+                finally:
+                    self._scopes.discard(scope)
+        except anyio.get_cancelled_exc_class() as exc:
+            # A native task.cancel(), or a CancelledError of the function's own: anyio
+            # would cancel the whole group, and the user's body with it.
+            if not self._ending:
+                error = RuntimeError("a task was cancelled from outside")
+                error.__cause__ = exc
+                self._failed(error)
 
     async def __aexit__(
         self,
