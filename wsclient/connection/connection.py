@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from threading import get_ident
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,46 +14,28 @@ from anyio.lowlevel import checkpoint
 
 from ..errors import (
     ConcurrencyError,
-    ConnectError,
     ConnectionClosed,
-    ConnectionLost,
-    HandshakeRejected,
-    Initiator,
-    MaybeSent,
-    MessageTypeError,
-    NotSent,
     Phase,
     Reason,
     ReceiveTimeout,
-    WouldBlock,
     seconds,
 )
 from ..protocol import (
-    HandshakeFailed,
-    Rejection,
     Request,
     Response,
     State,
 )
 from ..tasks import OwnedTasks
-from .life import BREATH, Life, Sink
+from .life import BREATH, Sink
+from .opening import Opening
+from .sending import Sending
 
-__all__ = ("Connection", "Sendable")
-
-Sendable = (
-    str
-    | bytes
-    | bytearray
-    | memoryview
-    | Iterable[str | bytes]
-    | AsyncIterable[str | bytes]
-)
-"""What :meth:`Connection.send` takes: a message, or the fragments of one."""
+__all__ = ("Connection",)
 
 ENDS_ITERATION = frozenset({1000, 1001, 1005})
 
 
-class Connection(Life, ObjectStream[str | bytes]):
+class Connection(Opening, Sending, ObjectStream[str | bytes]):
     """
     One WebSocket connection, from the opening handshake to its end; never reused.
 
@@ -62,73 +46,6 @@ class Connection(Life, ObjectStream[str | bytes]):
     """
 
     _receiving = False
-    _calls = 0
-
-    # -- the opening handshake, for the two who make connections ----------------
-
-    async def open(self, request: bytes) -> None:
-        """
-        Do the client's part of the opening handshake (RFC 6455, 4.1).
-
-        Raises:
-            HandshakeRejected: the server answered with plain HTTP.
-            ConnectError: it hung up, or its answer breaks RFC 6455.
-
-        """
-        self._write(request)
-        await self._until_opening()
-        match self._opening:
-            case Response():
-                self._phase = Phase.OPEN
-            case Rejection(status=status, headers=headers, body=body):
-                text = f"the server refused the upgrade with HTTP {status}"
-                facts = self._tell(Reason.REJECTED, Initiator.PEER, text)
-                self._abort()
-                raise HandshakeRejected(
-                    facts, status=status, headers=headers, body=body
-                )
-            case HandshakeFailed(detail=detail):
-                facts = self._tell(Reason.PROTOCOL_ERROR, Initiator.PEER, detail)
-                self._abort()
-                raise ConnectError(facts)
-            case _:
-                assert self._facts is not None
-                raise ConnectError(self._facts) from self._cause
-
-    async def receive_request(self) -> Request | None:
-        """
-        Wait for the client's opening handshake (RFC 6455, 4.2.1).
-
-        None: it went away, or its request was refused (the answer has been sent).
-
-        """
-        await self._until_opening()
-        request, self._opening = self._opening, None
-        return request if isinstance(request, Request) else None
-
-    async def _until_opening(self) -> None:
-        await self._wire.flush()
-        while self._opening is None and self._facts is None:
-            await self._pump()
-
-    async def accept(
-        self, subprotocol: str | None, headers: Sequence[tuple[str, str]] = ()
-    ) -> None:
-        """Answer the request with 101: from now on both sides send messages."""
-        self._write(self._endpoint.accept(subprotocol=subprotocol, headers=headers))
-        self._phase = Phase.OPEN
-        self._feed(memoryview(b""))  # frames may have come with the request
-        await self._wire.flush()
-
-    async def reject(
-        self, status: int, headers: Sequence[tuple[str, str]] = (), body: bytes = b""
-    ) -> None:
-        """Answer the request with plain HTTP and end the connection."""
-        self._write(self._endpoint.reject(status, headers=headers, body=body))
-        text = f"refused with HTTP {status}"
-        self._conclude(self._tell(Reason.REJECTED, Initiator.US, text))
-        self._over = True
-        await self._wire.aclose()
 
     # -- the context ------------------------------------------------------------
 
@@ -160,186 +77,6 @@ class Connection(Life, ObjectStream[str | bytes]):
         finally:
             if self._tasks is not None:
                 await self._tasks.__aexit__(exc_type, exc, traceback)
-
-    # -- sending ----------------------------------------------------------------
-
-    async def send(self, message: Sendable) -> None:
-        """
-        Send a message: text for ``str``, binary for bytes-like objects.
-
-        An iterable or async iterable of ``str`` or of bytes is sent as the fragments of
-        one message (RFC 6455, 5.4), each as it comes.
-
-        It returns when the kernel has the message. There is one point of no return:
-        cancelled before it, nothing is sent; cancelled after it, the whole message
-        still is. Tasks send in the order in which they asked. Fragments that raise, or
-        are cancelled after the first, fail the connection with 1011: half a message
-        cannot be taken back.
-
-        Raises:
-            NotSent: the connection ended, or had ended, before anything left.
-            MaybeSent: it ended while the message was on its way to the kernel.
-            MessageTypeError, ArgumentError: this is no message.
-            ConcurrencyError: called from another thread.
-
-        """
-        if not isinstance(message, str | bytes | bytearray | memoryview):
-            await self._send_fragments(message)
-            return
-        self._calls += 1
-        if self._calls >= BREATH:
-            self._calls = 0
-            await checkpoint()
-        if not self.ready:
-            await self._wait_turn(message)
-        if not self.commit(message):
-            await self._flush(message)
-
-    def send_nowait(self, message: str | bytes) -> None:
-        """
-        Send a message if that can be done at once.
-
-        What the kernel does not take at once goes out in the background.
-
-        Raises:
-            WouldBlock: it would have to wait; nothing was sent.
-            NotSent: the connection has ended.
-
-        """
-        if not self.ready:
-            self._refuse_if_ended(message)
-            raise WouldBlock("the connection has no room now; await send() waits")
-        self.commit(message)
-
-    @property
-    def ready(self) -> bool:
-        """Whether a message can be committed now: alive, between messages, room."""
-        return (
-            not self._turn.taken and self._room and self._endpoint.state is State.OPEN
-        )
-
-    def commit(self, message: str | bytes | bytearray | memoryview) -> bool:
-        """
-        Send one message in one synchronous step: the point of no return.
-
-        For drivers of a connection, while :attr:`ready`; users send. Returns whether
-        the kernel already has it all.
-
-        """
-        self._check_thread()
-        if self._debug:
-            self._log(">", message)
-        done = self._write(self._endpoint.encode(message))
-        self._turn.grant()
-        return done
-
-    async def wait_ready(self) -> None:
-        """
-        Wait until :attr:`ready`, in turn with senders.
-
-        Raises:
-            ConnectionClosed, ConnectionLost: it has ended.
-
-        """
-        if self.ready:
-            return
-        if self._endpoint.state is State.OPEN:
-            await self._turn.wait()
-            self._turn.held = False
-        if self._endpoint.state is not State.OPEN:
-            self._turn.grant()
-            raise self._end_of_sending()
-
-    async def flush(self) -> None:
-        """
-        Wait until the kernel has all that was committed.
-
-        Raises:
-            ConnectionClosed, ConnectionLost: it ended before.
-
-        """
-        mark = self._written
-        while self._taken < mark:
-            if self._over:
-                raise self._end_of_sending()
-            await self._wire.flush()
-
-    async def _wait_turn(self, message: object) -> None:
-        """Wait for turn and room; the caller commits before it awaits again."""
-        self._check_thread()
-        try:
-            await self.wait_ready()
-        except (ConnectionClosed, ConnectionLost) as exc:
-            raise NotSent("not sent: the connection has ended", message) from exc
-
-    async def _flush(self, message: object) -> None:
-        try:
-            await self.flush()
-        except (ConnectionClosed, ConnectionLost) as exc:
-            raise MaybeSent(
-                "the connection ended while the message was being sent", message
-            ) from exc
-
-    def _end_of_sending(self) -> ConnectionClosed | ConnectionLost:
-        """The end, or what stands for it while the closing handshake goes on."""
-        if (error := self.ended) is not None:
-            return error
-        text = "the closing handshake has begun"
-        return ConnectionLost(self._tell(Reason.LOCAL, Initiator.US, text))
-
-    def _refuse_if_ended(self, message: object) -> None:
-        if self._endpoint.state is not State.OPEN:
-            raise NotSent(
-                "not sent: the connection has ended", message
-            ) from self._end_of_sending()
-
-    async def _send_fragments(
-        self, fragments: Iterable[str | bytes] | AsyncIterable[str | bytes]
-    ) -> None:
-        if isinstance(fragments, Mapping):
-            raise MessageTypeError(
-                "a dict is no message: its keys would be sent as fragments; encode it,"
-                " as in send(json.dumps(...)), or give a Client a subprotocol"
-            )
-        if isinstance(fragments, AsyncIterable):
-            source = fragments
-        elif isinstance(fragments, Iterable):
-            source = _Each(fragments)
-        else:
-            raise MessageTypeError(
-                f"{type(fragments).__name__} is no message; send str, bytes, or an"
-                " iterable of fragments"
-            )
-        await checkpoint()
-        if not self.ready:
-            await self._wait_turn(fragments)
-        self._check_thread()
-        self._turn.held = True
-        last: str | bytes | None = None
-        try:
-            async for fragment in source:
-                await self._send_fragment(fragment, fragments, fin=False)
-                last = "" if isinstance(fragment, str) else b""
-            if last is not None:
-                await self._send_fragment(last, fragments, fin=True)
-        except BaseException:
-            if self._endpoint.fragmenting:
-                self.end(Reason.LOCAL, "a fragmented message was broken off", code=1011)
-            raise
-        finally:
-            self._turn.held = False
-            self._turn.grant()
-
-    async def _send_fragment(
-        self, fragment: str | bytes, message: object, *, fin: bool
-    ) -> None:
-        if self._endpoint.state is not State.OPEN:
-            error = MaybeSent if self._endpoint.fragmenting else NotSent
-            raise error(
-                "the connection ended between fragments", message
-            ) from self._end_of_sending()
-        if not self._write(self._endpoint.encode_fragment(fragment, fin=fin)):
-            await self._flush(message)
 
     # -- receiving --------------------------------------------------------------
 
@@ -419,6 +156,18 @@ class Connection(Life, ObjectStream[str | bytes]):
             ConnectionLost: there was no closing handshake.
 
         """
+        if (
+            self._queue
+            and self._calls < BREATH
+            and not self._receiving
+            and get_ident() == self._thread
+        ):  # what recv() would do, without a coroutine more for each message
+            self._calls += 1
+            message = self._queue.popleft()
+            self._queued_bytes -= len(message)
+            if self._watch.paused_at is not None:
+                self._resume_when_half_empty()
+            return message
         try:
             return await self.recv()
         except ConnectionClosed as exc:
@@ -435,9 +184,11 @@ class Connection(Life, ObjectStream[str | bytes]):
 
         """
         self._sink = sink
-        while self._queue and self._sink is sink:
-            sink(self._queue.popleft())
+        waiting, self._queue = self._queue, deque()
         self._queued_bytes = 0
+        self.resume()
+        for message in waiting:
+            sink(message)
 
     async def wait_ended(self) -> None:
         """Wait until the connection has ended; on a pulled wire this reads."""
@@ -583,18 +334,3 @@ class Connection(Life, ObjectStream[str | bytes]):
 
     def __repr__(self) -> str:
         return f"<Connection {self._name or self._host} {self._endpoint.state.name}>"
-
-
-class _Each:
-    """An iterable as an async one; iterating it is not waiting."""
-
-    def __init__(self, items: Iterable[str | bytes]) -> None:
-        self._items = iter(items)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> str | bytes:
-        for item in self._items:
-            return item
-        raise StopAsyncIteration

@@ -40,6 +40,9 @@ from .watch import Alarm, Timeouts, Watch
 __all__ = ("Life", "Sink")
 
 Sink = Callable[[str | bytes], None]
+"""Takes each message as it arrives, synchronously; it never raises."""
+
+MESSAGES = frozenset({str, bytes})
 
 DRAIN = 1 << 20  # bytes read at most when something is judged or ended
 ROOM = 1 << 16  # unsent bytes up to which another message may be committed
@@ -142,27 +145,34 @@ class Life:
             self._fed = None
 
     def _take(self, events: list[Event]) -> None:
-        """Hand messages on, to the sink or the queue; do what other events ask."""
-        sink = self._sink
-        append = self._queue.append
-        size = 0
-        for event in events:
-            kind = type(event)
-            if kind is not str and kind is not bytes:
-                self._control(event)
-            elif sink is not None:
-                sink(event)  # type: ignore[arg-type]
-                sink = self._sink
-            elif not self._discarding:
-                append(event)  # type: ignore[arg-type]
-                size += len(event)  # type: ignore[arg-type]
+        """Hand messages on, as many at a time as came; do what other events ask."""
         if self._debug:
             for event in events:
                 self._log("<", event)
-        if size:
-            self._queued_bytes += size
-        if sink is None and self._full and self._watch.paused_at is None:
-            self.pause()
+        if set(map(type, events)) <= MESSAGES:
+            self._deliver(events)  # type: ignore[arg-type]
+            return
+        messages: list[str | bytes] = []
+        for event in events:
+            if isinstance(event, str | bytes):
+                messages.append(event)
+            else:
+                if messages:
+                    self._deliver(messages)
+                    messages = []
+                self._control(event)
+        if messages:
+            self._deliver(messages)
+
+    def _deliver(self, messages: list[str | bytes]) -> None:
+        if self._sink is not None:
+            for message in messages:
+                self._sink(message)
+        elif not self._discarding:
+            self._queue += messages
+            self._queued_bytes += sum(map(len, messages))
+            if self._full:
+                self.pause()
 
     @property
     def _full(self) -> bool:

@@ -1,0 +1,234 @@
+"""Sending: in turn, with one point of no return."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable, Mapping
+from typing import Self
+
+from anyio.lowlevel import checkpoint
+
+from ..errors import (
+    ConnectionClosed,
+    ConnectionLost,
+    Initiator,
+    MaybeSent,
+    MessageTypeError,
+    NotSent,
+    Reason,
+    WouldBlock,
+)
+from ..protocol import (
+    State,
+)
+from .life import BREATH, Life
+
+__all__ = ("Sendable", "Sending")
+
+Sendable = (
+    str
+    | bytes
+    | bytearray
+    | memoryview
+    | Iterable[str | bytes]
+    | AsyncIterable[str | bytes]
+)
+"""What :meth:`Connection.send` takes: a message, or the fragments of one."""
+
+
+class Sending(Life):
+    """The part of a connection that sends."""
+
+    _calls = 0
+
+    async def send(self, message: Sendable) -> None:
+        """
+        Send a message: text for ``str``, binary for bytes-like objects.
+
+        An iterable or async iterable of ``str`` or of bytes is sent as the fragments of
+        one message (RFC 6455, 5.4), each as it comes.
+
+        It returns when the kernel has the message. There is one point of no return:
+        cancelled before it, nothing is sent; cancelled after it, the whole message
+        still is. Tasks send in the order in which they asked. Fragments that raise, or
+        are cancelled after the first, fail the connection with 1011: half a message
+        cannot be taken back.
+
+        Raises:
+            NotSent: the connection ended, or had ended, before anything left.
+            MaybeSent: it ended while the message was on its way to the kernel.
+            MessageTypeError, ArgumentError: this is no message.
+            ConcurrencyError: called from another thread.
+
+        """
+        if not isinstance(message, str | bytes | bytearray | memoryview):
+            await self._send_fragments(message)
+            return
+        self._calls += 1
+        if self._calls >= BREATH:
+            self._calls = 0
+            await checkpoint()
+        if not self.ready:
+            await self._wait_turn(message)
+        if not self.commit(message):
+            await self._flush(message)
+
+    def send_nowait(self, message: str | bytes) -> None:
+        """
+        Send a message if that can be done at once.
+
+        What the kernel does not take at once goes out in the background.
+
+        Raises:
+            WouldBlock: it would have to wait; nothing was sent.
+            NotSent: the connection has ended.
+
+        """
+        if not self.ready:
+            self._refuse_if_ended(message)
+            raise WouldBlock("the connection has no room now; await send() waits")
+        self.commit(message)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a message can be committed now: alive, between messages, room."""
+        return (
+            not self._turn.taken and self._room and self._endpoint.state is State.OPEN
+        )
+
+    def commit(self, message: str | bytes | bytearray | memoryview) -> bool:
+        """
+        Send one message in one synchronous step: the point of no return.
+
+        For drivers of a connection, while :attr:`ready`; users send. Returns whether
+        the kernel already has it all.
+
+        """
+        self._check_thread()
+        if self._debug:
+            self._log(">", message)
+        done = self._write(self._endpoint.encode(message))
+        self._turn.grant()
+        return done
+
+    async def wait_ready(self) -> None:
+        """
+        Wait until :attr:`ready`, in turn with senders.
+
+        Raises:
+            ConnectionClosed, ConnectionLost: it has ended.
+
+        """
+        if self.ready:
+            return
+        if self._endpoint.state is State.OPEN:
+            await self._turn.wait()
+            self._turn.held = False
+        if self._endpoint.state is not State.OPEN:
+            self._turn.grant()
+            raise self._end_of_sending()
+
+    async def flush(self) -> None:
+        """
+        Wait until the kernel has all that was committed.
+
+        Raises:
+            ConnectionClosed, ConnectionLost: it ended before.
+
+        """
+        mark = self._written
+        while self._taken < mark:
+            if self._over:
+                raise self._end_of_sending()
+            await self._wire.flush()
+
+    async def _wait_turn(self, message: object) -> None:
+        """Wait for turn and room; the caller commits before it awaits again."""
+        self._check_thread()
+        try:
+            await self.wait_ready()
+        except (ConnectionClosed, ConnectionLost) as exc:
+            raise NotSent("not sent: the connection has ended", message) from exc
+
+    async def _flush(self, message: object) -> None:
+        try:
+            await self.flush()
+        except (ConnectionClosed, ConnectionLost) as exc:
+            raise MaybeSent(
+                "the connection ended while the message was being sent", message
+            ) from exc
+
+    def _end_of_sending(self) -> ConnectionClosed | ConnectionLost:
+        """The end, or what stands for it while the closing handshake goes on."""
+        if (error := self.ended) is not None:
+            return error
+        text = "the closing handshake has begun"
+        return ConnectionLost(self._tell(Reason.LOCAL, Initiator.US, text))
+
+    def _refuse_if_ended(self, message: object) -> None:
+        if self._endpoint.state is not State.OPEN:
+            raise NotSent(
+                "not sent: the connection has ended", message
+            ) from self._end_of_sending()
+
+    async def _send_fragments(
+        self, fragments: Iterable[str | bytes] | AsyncIterable[str | bytes]
+    ) -> None:
+        if isinstance(fragments, Mapping):
+            raise MessageTypeError(
+                "a dict is no message: its keys would be sent as fragments; encode it,"
+                " as in send(json.dumps(...)), or give a Client a subprotocol"
+            )
+        if isinstance(fragments, AsyncIterable):
+            source = fragments
+        elif isinstance(fragments, Iterable):
+            source = _Each(fragments)
+        else:
+            raise MessageTypeError(
+                f"{type(fragments).__name__} is no message; send str, bytes, or an"
+                " iterable of fragments"
+            )
+        await checkpoint()
+        if not self.ready:
+            await self._wait_turn(fragments)
+        self._check_thread()
+        self._turn.held = True
+        last: str | bytes | None = None
+        try:
+            async for fragment in source:
+                await self._send_fragment(fragment, fragments, fin=False)
+                last = "" if isinstance(fragment, str) else b""
+            if last is not None:
+                await self._send_fragment(last, fragments, fin=True)
+        except BaseException:
+            if self._endpoint.fragmenting:
+                self.end(Reason.LOCAL, "a fragmented message was broken off", code=1011)
+            raise
+        finally:
+            self._turn.held = False
+            self._turn.grant()
+
+    async def _send_fragment(
+        self, fragment: str | bytes, message: object, *, fin: bool
+    ) -> None:
+        if self._endpoint.state is not State.OPEN:
+            error = MaybeSent if self._endpoint.fragmenting else NotSent
+            raise error(
+                "the connection ended between fragments", message
+            ) from self._end_of_sending()
+        if not self._write(self._endpoint.encode_fragment(fragment, fin=fin)):
+            await self._flush(message)
+
+
+class _Each:
+    """An iterable as an async one; iterating it is not waiting."""
+
+    def __init__(self, items: Iterable[str | bytes]) -> None:
+        self._items = iter(items)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        for item in self._items:
+            return item
+        raise StopAsyncIteration
