@@ -146,6 +146,18 @@ class Inbox(Generic[T]):
 
         """
         if timeout is None:
+            items = self._items
+            pace = self._pace
+            if items and pace.left:
+                pace.left -= 1
+                item = items.popleft()
+                if self._sizes is None:
+                    self._bytes -= len(item)  # type: ignore[arg-type]
+                    if self._held:
+                        self._took(0)
+                else:
+                    self._took(self._sizes.popleft())
+                return item
             return await self._next(ends=False)
         seconds = check_timeout("timeout", timeout)
         await self._turn()
@@ -203,6 +215,7 @@ class Inbox(Generic[T]):
             self._pace.waited()
 
     def _take(self) -> T:
+        """Take what is there; the twin of what iteration does inline."""
         item = self._items.popleft()
         if self._sizes is None:
             self._bytes -= len(item)  # type: ignore[arg-type]
@@ -310,7 +323,7 @@ class Inbox(Generic[T]):
                 f"{self.name} has {self.count()} messages unread: read faster, give "
                 "it a larger bound, or another overflow= than 'error'"
             )
-            self.end(lambda: SubscriptionOverflow(text), quiet=False)
+            self.end(lambda: SubscriptionOverflow(text), quiet=False, now=now)
             self.on_overflow()
             return
         generation = self._reading.generation
@@ -370,7 +383,13 @@ class Inbox(Generic[T]):
         if self._end is not None:
             raise self._end()
 
-    def end(self, error: Callable[[], BaseException], *, quiet: bool) -> None:
+    def end(
+        self,
+        error: Callable[[], BaseException],
+        *,
+        quiet: bool,
+        now: float | None = None,
+    ) -> None:
         """Let what is queued be the last; then raise ``error``, or end iteration."""
         if self._end is None:
             self._end = error
@@ -378,6 +397,10 @@ class Inbox(Generic[T]):
             if self._held:
                 self._held = False
                 self._reading.release(self.name, anyio.current_time())
+            if self._all is not None:
+                # Perhaps nobody reads it any more; that must not hold up the others.
+                self._all.take(self._bytes, now)
+                self._all = None
             if self._waiting is not None:
                 self._waiting.set()
 

@@ -142,6 +142,7 @@ class Life(Generic[T]):
         """Stop preparing: the client is being closed."""
         self._leaving = True
         self._preparing.cancel()
+        self.bell.ring()
         self._fence(Reason.LOCAL)
 
     async def _watch(self) -> None:
@@ -167,9 +168,7 @@ class Life(Generic[T]):
         try:
             with anyio.move_on_after(timeout) as self._preparing:
                 await self._prepare(mark)
-            if self._leaving:
-                await anyio.sleep_forever()
-            if self._preparing.cancelled_caught:
+            if self._preparing.cancelled_caught and not self._leaving:
                 facts = Facts(
                     reason=Reason.PREPARE_FAILED,
                     phase=Phase.PREPARING,
@@ -177,7 +176,8 @@ class Life(Generic[T]):
                     detail=f"not prepared within {timeout} s",
                 )
                 raise AttemptTimeout(facts)
-            self._open(group)
+            if not self._leaving:
+                self._open(group)
             await self._keep()
         except BaseException as error:
             if _cancelled(error):
@@ -185,8 +185,10 @@ class Life(Generic[T]):
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
-        if self._over and isinstance(error, ConnectionClosed | ConnectionLost):
-            self._failure = Kind.LIFE, error
+        ended = self.link.ended
+        if ended is not None and isinstance(error, ConnectionClosed | ConnectionLost):
+            self._failure = Kind.LIFE, ended
+            self._fence(error.reason)
         else:
             self._failure = Kind.PREPARE, error
             self._fence(Reason.PREPARE_FAILED)
@@ -323,11 +325,12 @@ class Life(Generic[T]):
 
     async def _keep(self) -> None:
         """Keep the deadlines."""
-        while True:
+        while not self._leaving:
             self.say_goodbyes()
             deadline = self._look(anyio.current_time())
             with anyio.CancelScope(deadline=deadline):
                 await self.bell.wait()
+        await anyio.sleep_forever()  # until the closing handshake is over
 
     def say_goodbyes(self) -> None:
         """Unsubscribe what ended inside a sink, where nothing can be encoded."""

@@ -20,6 +20,7 @@ from ..errors import (
     MessageTypeError,
     Phase,
     Reason,
+    WebSocketError,
 )
 from .seam import Fatal, Kind, Outcome, Retry
 
@@ -102,6 +103,10 @@ def classify_default(outcome: Outcome) -> Retry | Fatal:
         return Fatal("a provider or a hook gave up")
     if isinstance(outcome.error, MISUSE):
         return Fatal("the program is wrong, not the network")
+    if outcome.kind is Kind.ATTEMPT and not isinstance(
+        outcome.error, WebSocketError | OSError | None
+    ):
+        return Fatal("connecting raised what it should not")
     why = needs_attention(outcome)
     if why is not None:
         return spread(FLOOR) if outcome.worked else Fatal(why)

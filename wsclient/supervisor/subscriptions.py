@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from types import TracebackType
 from typing import Generic, Protocol, TypeVar
 
@@ -92,15 +92,15 @@ class Subscription(Generic[T]):
     def __aiter__(self) -> Inbox[T]:
         return self.inbox
 
-    async def __anext__(self) -> T:
+    def __anext__(self) -> Coroutine[object, object, T]:
         """Return the next item; cancelling loses nothing."""
-        return await self.inbox.__anext__()
+        return self.inbox.__anext__()
 
-    async def receive(self) -> T:
+    def receive(self) -> Coroutine[object, object, T]:
         """Return the next item, as anyio's object streams do; see :meth:`recv`."""
-        return await self.inbox.receive()
+        return self.inbox.receive()
 
-    async def recv(self, timeout: float | None = None) -> T:
+    def recv(self, timeout: float | None = None) -> Coroutine[object, object, T]:
         """
         Return the next item, waiting at most ``timeout`` seconds for it.
 
@@ -115,7 +115,7 @@ class Subscription(Generic[T]):
             ConcurrencyError: another task is receiving here.
 
         """
-        return await self.inbox.recv(timeout)
+        return self.inbox.recv(timeout)
 
     def with_gaps(self) -> WithGaps[T]:
         """Iterate items and :class:`Gap` markers, in order."""

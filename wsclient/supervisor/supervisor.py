@@ -6,7 +6,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Generic, Literal, Self, TypeVar
 
@@ -417,15 +417,15 @@ class Supervisor(Generic[T]):
     def __aiter__(self) -> Inbox[T]:
         return self._inbox
 
-    async def __anext__(self) -> T:
+    def __anext__(self) -> Coroutine[object, object, T]:
         """Return the next item of the client's queue; cancelling loses nothing."""
-        return await self._inbox.__anext__()
+        return self._inbox.__anext__()
 
-    async def receive(self) -> T:
+    def receive(self) -> Coroutine[object, object, T]:
         """Return the next item, as anyio's object streams do; see :meth:`recv`."""
-        return await self._inbox.receive()
+        return self._inbox.receive()
 
-    async def recv(self, timeout: float | None = None) -> T:
+    def recv(self, timeout: float | None = None) -> Coroutine[object, object, T]:
         """
         Return the next item of the client's queue, within ``timeout`` seconds.
 
@@ -440,7 +440,7 @@ class Supervisor(Generic[T]):
                 ``on_connect`` or hello.
 
         """
-        return await self._inbox.recv(timeout)
+        return self._inbox.recv(timeout)
 
     def with_gaps(self) -> WithGaps[T]:
         """Iterate the items of the client's queue and the gaps, in order."""
