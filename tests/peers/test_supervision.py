@@ -1,0 +1,38 @@
+"""Our client against servers nobody here wrote, that end its connections."""
+
+from __future__ import annotations
+
+import ssl
+
+import anyio
+import pytest
+
+import wsclient
+
+from .servers import Server
+
+pytestmark = pytest.mark.real
+
+
+async def test_a_client_goes_on_when_the_server_closes_each_life(
+    server: Server, scheme: str, tls: ssl.SSLContext | None
+) -> None:
+    got: list[str | bytes] = []
+    gaps: list[wsclient.Gap] = []
+    with anyio.fail_after(30):
+        async with wsclient.Client(
+            server.url("/schedule?count=20&then=close", scheme),
+            tls=tls,
+            wait=wsclient.FullJitter(base=0.01, cap=0.05),
+            first="background",  # all may come, and end, before it can be OPEN
+        ) as client:
+            async for item in client.with_gaps():
+                if isinstance(item, wsclient.Gap):
+                    gaps.append(item)
+                else:
+                    got.append(item)
+                if len(got) == 60:
+                    break
+    assert got == [str(n) for n in range(20)] * 3
+    assert [gap.generation for gap in gaps] == [2, 3]
+    assert {gap.reason for gap in gaps} == {"PEER_CLOSED"}
