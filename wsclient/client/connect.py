@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from ..connection import DICE, Connection, Dice, Timeouts, bytes_of
+from ..errors import ConcurrencyError
 from ..protocol import Deflate, Limits, deflate_of
 from ..supervisor import Attempt
 from ..wire import Dial
@@ -24,9 +25,13 @@ class Connecting:
         self._opening = opening
         self._attempt = attempt
         self._name = name
+        self._entered = False
         self._connection: Connection | None = None
 
     async def __aenter__(self) -> Connection:
+        if self._entered:
+            raise ConcurrencyError("one connect() is one connection: call it again")
+        self._entered = True
         attempt = self._attempt or self._opening.first()
         connection = await self._opening.open(attempt, self._name)
         self._connection = await connection.__aenter__()

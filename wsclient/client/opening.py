@@ -16,9 +16,10 @@ from ..errors import (
     ConnectError,
     Facts,
     GiveUp,
+    HandshakeRejected,
+    Initiator,
     Phase,
     Reason,
-    WebSocketError,
     seconds,
 )
 from ..protocol import (
@@ -26,9 +27,9 @@ from ..protocol import (
     Deflate,
     Endpoint,
     Limits,
+    Rejection,
     Role,
     check_header,
-    check_subprotocol,
     parse_uri,
 )
 from ..supervisor.seam import Attempt
@@ -74,21 +75,19 @@ class Opening:
         uniform: Callable[[float, float], float],
     ) -> None:
         self._url = _checked_provider("url", url)
-        self._headers = _checked_provider("headers", headers)
-        if isinstance(url, str) and not parse_uri(url).secure and tls is not None:
-            raise ArgumentError("tls is given for a ws:// URL; write wss://")
-        if not callable(headers):
-            _pairs(headers)
-        for name in subprotocols:
-            check_subprotocol(name)
-        if origin is not None:
-            check_header("Origin", origin)
-        if user_agent is not None:
-            check_header("User-Agent", user_agent)
+        # Pairs at once: an iterator has them only once, attempts are many.
+        self._headers: Headers = (
+            _checked_provider("headers", headers)
+            if callable(headers)
+            else _pairs(headers)
+        )
         self._origin = origin
         self._user_agent = user_agent
-        self._tls = tls
+        self._tls = _checked_tls(tls)
+        self._default_tls: object | None = None
         self._open_timeout = seconds("open_timeout", open_timeout)
+        if dial is not None and not callable(dial):
+            raise ArgumentError(f"dial is {dial!r}; give an async function, see Dial")
         self._dial = dial
         self._new_endpoint = partial(
             Endpoint,
@@ -97,11 +96,29 @@ class Opening:
             limits=limits,
             deflate=deflate,
             random=random,
-            subprotocols=tuple(subprotocols),
+            subprotocols=subprotocols,
         )
         self._new_connection = partial(
             Connection, timeouts=timeouts, limits=limits, uniform=uniform
         )
+        self._rehearse()
+
+    def _rehearse(self) -> None:
+        """Write a request for nobody: what is wrong with one is told at the call."""
+        url = "ws://localhost/" if callable(self._url) else self._url
+        uri = parse_uri(url)
+        if not callable(self._url):
+            self._check_tls_is_used(uri)
+        self._new_endpoint(random=bytes).connect(
+            uri,
+            headers=() if callable(self._headers) else _pairs(self._headers),
+            origin=self._origin,
+            user_agent=self._user_agent,
+        )
+
+    def _check_tls_is_used(self, uri: URI) -> None:
+        if self._tls is not None and not uri.secure:
+            raise ArgumentError(f"tls is given, but {uri} has none: write wss://")
 
     @property
     def has_provider(self) -> bool:
@@ -134,22 +151,17 @@ class Opening:
                     run.wire.abort()
                 raise
         assert scope.cancelled_caught
-        raise AttemptTimeout(
-            Facts(
-                reason=Reason.OPEN_TIMEOUT,
-                phase=run.phase,
-                host=run.host,
-                detail=f"not open within {self._open_timeout} s",
-            )
-        )
+        detail = f"not open within {self._open_timeout:g} s"
+        raise run.rejection() or AttemptTimeout(run.facts(Reason.OPEN_TIMEOUT, detail))
 
     async def _open(self, attempt: Attempt, name: str, run: _Run) -> Connection:
         uri = parse_uri(await self._ask("url", self._url, attempt))
+        self._check_tls_is_used(uri)
         headers = _pairs(await self._ask("headers", self._headers, attempt))
         run.host = uri.authority
         wire = run.wire = await self._dial_to(uri, run)
         run.phase = Phase.UPGRADE
-        endpoint = self._new_endpoint()
+        endpoint = run.endpoint = self._new_endpoint()
         connection = self._new_connection(wire, endpoint, host=uri.authority, name=name)
         request = endpoint.connect(
             uri, headers=headers, origin=self._origin, user_agent=self._user_agent
@@ -162,14 +174,21 @@ class Opening:
             from ..transport import dial  # lazily: a network of one's own needs no ssl
 
             self._dial = dial
-        tls = None
-        if uri.secure:
-            if self._tls is None:
+        tls = self._tls
+        if uri.secure and tls is None:
+            if self._default_tls is None:
                 from ssl import create_default_context
 
-                self._tls = create_default_context()
-            tls = self._tls
-        return await self._dial(uri.host, uri.port, tls=tls, reached=run.reached)
+                self._default_tls = create_default_context()
+            tls = self._default_tls
+        try:
+            return await self._dial(uri.host, uri.port, tls=tls, reached=run.reached)
+        except OSError as exc:
+            # A ConnectError is what a dial raises; one of the user's may not know.
+            if isinstance(exc, ConnectError):
+                raise
+            detail = f"dialling failed: {exc}"
+            raise ConnectError(run.facts(Reason.REFUSED, detail)) from exc
 
     async def _ask(
         self,
@@ -185,14 +204,11 @@ class Opening:
             if inspect.isawaitable(answer):
                 return await answer
             return answer
-        except (GiveUp, WebSocketError):
+        except GiveUp:
             raise
         except Exception as exc:
-            facts = Facts(
-                reason=Reason.LOCAL,
-                phase=Phase.PROVIDER,
-                detail=f"the provider of {name} raised {exc!r}",
-            )
+            detail = f"the provider of {name} raised {exc!r}"
+            facts = Facts(reason=Reason.LOCAL, phase=Phase.PROVIDER, detail=detail)
             raise ConnectError(facts) from exc
 
 
@@ -203,6 +219,34 @@ class _Run:
         self.phase = Phase.PROVIDER
         self.host = ""
         self.wire: Wire | None = None
+        self.endpoint: Endpoint | None = None
+
+    def facts(
+        self, reason: Reason, detail: str, initiator: Initiator = Initiator.NOBODY
+    ) -> Facts:
+        """Say how far it came."""
+        return Facts(
+            reason=reason,
+            phase=self.phase,
+            host=self.host,
+            initiator=initiator,
+            detail=detail,
+        )
+
+    def rejection(self) -> HandshakeRejected | None:
+        """Return the refusal whose body never ended, if there is one, with its part."""
+        for event in self.endpoint.receive_eof() if self.endpoint else ():
+            if isinstance(event, Rejection):
+                text = f"the server refused the upgrade with HTTP {event.status}"
+                return HandshakeRejected(
+                    replace(
+                        self.facts(Reason.REJECTED, text), initiator=Initiator.PEER
+                    ),
+                    status=event.status,
+                    headers=event.headers,
+                    body=event.body,
+                )
+        return None
 
     def reached(self, phase: str) -> None:
         """Take a phase from who dials."""
@@ -219,7 +263,26 @@ def _checked_provider(name: str, value: T) -> T:
                 f"{name} is a callable that does not take one argument; it is called"
                 " with an Attempt, as in: async def fresh_token(attempt): ..."
             ) from None
+        except ValueError:
+            pass  # a callable in C that does not tell
     return value
+
+
+def _checked_tls(tls: object) -> object:
+    """Refuse what is no context for a client."""
+    if tls is None:
+        return None
+    from ssl import PROTOCOL_TLS_SERVER, SSLContext  # lazily: plain needs no ssl
+
+    if not isinstance(tls, SSLContext):
+        raise ArgumentError(
+            f"tls is {tls!r}; give an ssl.SSLContext, or None for the system's defaults"
+        )
+    if tls.protocol is PROTOCOL_TLS_SERVER:
+        raise ArgumentError(
+            "tls is a context for servers; make it with ssl.create_default_context()"
+        )
+    return tls
 
 
 def _pairs(headers: object) -> list[tuple[str, str]]:

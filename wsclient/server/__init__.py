@@ -8,8 +8,9 @@ from ssl import SSLContext
 
 from ..connection import DICE, Dice, Timeouts, bytes_of
 from ..protocol import Deflate, Limits, Request, deflate_of
-from .http import HTTPResponse, cookies
-from .server import Handler, ProcessRequest, SelectSubprotocol, Server
+from .http import HeaderValues, HTTPResponse, cookies
+from .reception import ProcessRequest, Reception, SelectSubprotocol
+from .server import Handler, Server
 
 __all__ = ("HTTPResponse", "Request", "Server", "cookies", "serve")
 
@@ -22,7 +23,7 @@ def serve(
     process_request: ProcessRequest | None = None,
     subprotocols: Sequence[str] | SelectSubprotocol = (),
     origins: Sequence[str | Pattern[str] | None] | None = None,
-    headers: Sequence[tuple[str, str]] = (),
+    headers: HeaderValues = (),
     tls: SSLContext | None = None,
     compression: str | Deflate | None = "deflate",
     open_timeout: float | None = 10,
@@ -41,25 +42,29 @@ def serve(
 
     Each client gets a task that runs ``handler(connection)``. When it returns, the
     connection is closed with 1000; when it raises, with 1011, and the traceback is
-    logged once. Ending by ``ConnectionClosed`` or ``ConnectionLost`` is normal. No
-    client can end the server.
+    logged once. To be ended by the end of its own connection (``ConnectionClosed``,
+    ``ConnectionLost``, ``NotSent``, ``MaybeSent``, also in an ``ExceptionGroup``) is
+    normal. No client can end the server.
 
     Args:
         handler: an async function of one connection.
         host: a name or address to listen on, all its addresses; None: all there are.
         port: 0 takes a free one; see ``server.addresses``.
-        process_request: ``(connection, request)``, sync or async; sees every request,
-            plain HTTP too, and may answer it with an :class:`HTTPResponse`.
-        subprotocols: those spoken here, the best first, or a function that chooses
-            among those a client offers.
+        process_request: ``(connection, request)``, sync or async; sees every GET and
+            HEAD, plain HTTP too, and may answer it with an :class:`HTTPResponse`.
+            When it raises, the client gets 500, and the traceback is logged.
+        subprotocols: those spoken here, the best first, or a function that chooses one
+            of those a client offers, or None.
         origins: values of ``Origin`` that may connect, as strings or patterns; None in
             it stands for none sent. Default: any.
-        headers: added to each 101.
+        headers: added to each 101, as a mapping or as pairs.
         tls: an ``ssl.SSLContext`` with the server's certificate.
         compression: "deflate", :class:`Deflate` with settings, or None (RFC 7692).
-        open_timeout: seconds a client has for TLS and its request.
+        open_timeout: seconds for TLS, the request, ``process_request`` and the answer
+            together; then the client is dropped.
         close_timeout: seconds for all of closing one connection.
-        shutdown_timeout: seconds for leaving the context.
+        shutdown_timeout: seconds that handlers have, when the server closes, to return
+            by themselves.
         ping_interval, ping_timeout, write_timeout, slow_timeout, max_message_size,
             limits, random: as for :func:`wsclient.connect`.
 
@@ -72,23 +77,25 @@ def serve(
         handler,
         host,
         port,
-        process_request=process_request,
-        subprotocols=subprotocols,
-        origins=origins,
-        headers=headers,
-        tls=tls,
-        deflate=deflate_of(compression),
-        max_message_size=max_message_size,
-        limits=limits,
-        open_timeout=open_timeout,
         shutdown_timeout=shutdown_timeout,
-        timeouts=Timeouts(
-            close_timeout=close_timeout,
-            ping_interval=ping_interval,
-            ping_timeout=ping_timeout,
-            write_timeout=write_timeout,
-            slow_timeout=slow_timeout,
+        reception=Reception(
+            process_request=process_request,
+            subprotocols=subprotocols,
+            origins=origins,
+            headers=headers,
+            tls=tls,
+            deflate=deflate_of(compression),
+            max_message_size=max_message_size,
+            limits=limits,
+            open_timeout=open_timeout,
+            timeouts=Timeouts(
+                close_timeout=close_timeout,
+                ping_interval=ping_interval,
+                ping_timeout=ping_timeout,
+                write_timeout=write_timeout,
+                slow_timeout=slow_timeout,
+            ),
+            random=bytes_of(random),
+            uniform=random.uniform,
         ),
-        random=bytes_of(random),
-        uniform=random.uniform,
     )

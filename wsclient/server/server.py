@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
-from inspect import isawaitable
 from itertools import count
-from re import Pattern
 from types import TracebackType
 from typing import Any, Self
 
 import anyio
 
-from ..connection import Connection, Timeouts
+from ..connection import Connection
 from ..errors import (
     ArgumentError,
+    ConcurrencyError,
     ConnectionClosed,
     ConnectionLost,
     MaybeSent,
@@ -24,28 +23,20 @@ from ..errors import (
     Reason,
     seconds,
 )
-from ..protocol import Deflate, Endpoint, Limits, Request, Role, check_subprotocol
 from ..tasks import OwnedTasks
 from ..transport import accept, close_listener, listen
+from ..transport.sockets import authority
 from ..wire import Wire
-from .http import HTTPResponse
+from .reception import Reception, takes
 
-__all__ = ("Handler", "ProcessRequest", "SelectSubprotocol", "Server")
+__all__ = ("Handler", "Server")
 
-Handler = Callable[[Connection], Awaitable[None]]
+Handler = Callable[[Connection], Awaitable[object]]
 """Talks to one client; the connection is closed when it returns."""
 
-ProcessRequest = Callable[
-    [Connection, Request], HTTPResponse | Awaitable[HTTPResponse | None] | None
-]
-"""Sees each request first; None goes on with the WebSocket."""
-
-SelectSubprotocol = Callable[[Sequence[str]], str | None]
-"""Chooses among the subprotocols a client offers."""
+FAREWELL = "the server shuts down"
 
 logger = logging.getLogger("wsclient.server")
-
-ENDINGS = (ConnectionClosed, ConnectionLost, NotSent, MaybeSent)
 
 
 class Server:
@@ -64,69 +55,48 @@ class Server:
         host: str | None,
         port: int,
         *,
-        process_request: ProcessRequest | None,
-        subprotocols: Sequence[str] | SelectSubprotocol,
-        origins: Sequence[str | Pattern[str] | None] | None,
-        headers: Sequence[tuple[str, str]],
-        tls: Any,
-        deflate: Deflate | None,
-        max_message_size: int | None,
-        limits: Limits,
-        open_timeout: float | None,
+        reception: Reception,
         shutdown_timeout: float | None,
-        timeouts: Timeouts,
-        random: Callable[[int], bytes],
-        uniform: Callable[[float, float], float],
     ) -> None:
-        if not callable(handler):
-            raise ArgumentError("handler is not callable; give an async function")
-        if not callable(subprotocols):
-            for name in subprotocols:
-                check_subprotocol(name)
+        takes("handler", handler, "connection")
+        if host is not None and not isinstance(host, str):
+            raise ArgumentError(f"host is {host!r}; give a name, an address, or None")
+        if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port < 65536:
+            raise ArgumentError(
+                f"port is {port!r}; give 1 to 65535, or 0 for a free one"
+            )
         self._handler = handler
         self._host = host
         self._port = port
-        self._process_request = process_request
-        self._subprotocols = subprotocols
-        self._origins = origins
-        self._headers = tuple(headers)
-        self._tls = tls
-        self._new_endpoint = partial(
-            Endpoint,
-            Role.SERVER,
-            max_message_size=max_message_size,
-            limits=limits,
-            deflate=deflate,
-            random=random,
-            plain_http=process_request is not None,
-        )
-        self._new_connection = partial(
-            Connection, timeouts=timeouts, limits=limits, uniform=uniform
-        )
-        self._open_timeout = seconds("open_timeout", open_timeout)
+        self._reception = reception
         self._shutdown_timeout = seconds("shutdown_timeout", shutdown_timeout)
         self._listeners: list[socket.socket] = []
         self._addresses: list[Any] = []
-        self._connections: set[Connection] = set()
-        self._serving = 0
         self._numbers = count(1)
-        self._idle = anyio.Event()
-        self._stopped = anyio.Event()
+        # Everybody who was let in, and how to send him away.
+        self._scopes: dict[Wire, anyio.CancelScope] = {}
+        self._connections: set[Connection] = set()
+        self._handlers: set[int] = set()  # their tasks' numbers
+        self._left = anyio.Event()
+        self._closing = False
         self._closed = anyio.Event()
-        self._tasks = OwnedTasks(self._failed)
+        self._tasks: OwnedTasks | None = None
 
     # -- the context ------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
+        if self._tasks is not None:
+            raise ConcurrencyError("a server is entered once; call serve() again")
+        tasks = self._tasks = OwnedTasks(self._failed)
         self._listeners = await listen(self._host, self._port)
         self._addresses = [listener.getsockname() for listener in self._listeners]
         try:
-            await self._tasks.__aenter__()
+            await tasks.__aenter__()
         except BaseException:
             self._stop_listening()
             raise
         for listener in self._listeners:
-            self._tasks.start_soon(partial(self._accept, listener))
+            tasks.start_soon(partial(self._accept, listener))
         return self
 
     async def __aexit__(
@@ -137,15 +107,18 @@ class Server:
     ) -> None:
         try:
             if exc_type is None or issubclass(exc_type, Exception):
-                await self._shut_down()
+                self.close()
+                await self._closed.wait()
         finally:
+            self._closing = True
             self._stop_listening()
             for connection in list(self._connections):
                 connection.end(Reason.LOCAL, "the server was stopped")
             try:
-                await self._tasks.__aexit__(exc_type, exc, traceback)
+                await self._entered().__aexit__(exc_type, exc, traceback)
             finally:
-                self._stopped.set()
+                for wire in list(self._scopes):
+                    wire.abort()  # let in, but its task never ran
                 self._closed.set()
 
     @property
@@ -158,35 +131,75 @@ class Server:
         """The connections whose opening handshake is complete and that go on."""
         return frozenset(self._connections)
 
-    def stop(self) -> None:
-        """Stop listening now; ``wait_stopped`` and so the context go on to the end."""
-        self._stop_listening()
-        self._stopped.set()
-
-    async def close(self) -> None:
+    def close(self) -> None:
         """
-        Stop listening, say 1001 to every client and wait for the handlers.
+        Begin to close: stop listening and say 1001 to every client.
 
-        It takes ``shutdown_timeout`` at most. Cancelled, the rest is left to the end of
-        the context. Never call it from a handler, which it would wait for; call
-        :meth:`stop` there.
+        It returns at once; :meth:`wait_closed` waits for the end, leaving the context
+        does both. Handlers have ``shutdown_timeout`` seconds to return, then they are
+        cancelled. Callable from handlers too, and idempotent.
+
+        Raises:
+            ConcurrencyError: the server has not been entered.
 
         """
-        await self._shut_down()
+        tasks = self._entered()
+        if not self._closing:
+            self._closing = True
+            self._stop_listening()
+            self._reception.stop()
+            tasks.start_soon(self._shut_down)
 
     async def wait_closed(self) -> None:
-        """Wait until :meth:`stop` or :meth:`close` was called or the context left."""
-        await self._stopped.wait()
+        """
+        Wait until the server is closed: no listener, no connection, no handler left.
+
+        It closes nothing by itself: without :meth:`close` it waits for ever, so
+        ``await server.wait_closed()`` is how to serve until somebody calls that.
+        Cancelling it does no more than that.
+
+        Raises:
+            ConcurrencyError: the server has not been entered, or a handler calls this,
+                which it would wait for.
+
+        """
+        self._entered()
+        if anyio.get_current_task().id in self._handlers:
+            raise ConcurrencyError(
+                "a handler cannot wait for the end of all handlers; call close() and"
+                " return"
+            )
+        await self._closed.wait()
+
+    def _entered(self) -> OwnedTasks:
+        if self._tasks is None:
+            raise ConcurrencyError(
+                "this server does not run; write: async with serve(...) as server"
+            )
+        return self._tasks
 
     async def _shut_down(self) -> None:
-        self.stop()
-        with anyio.move_on_after(self._shutdown_timeout):
-            async with anyio.create_task_group() as closing:
-                for connection in self._connections:
-                    closing.start_soon(connection.close, 1001, "the server shuts down")
-            while self._serving:
-                self._idle = anyio.Event()
-                await self._idle.wait()
+        try:
+            with anyio.move_on_after(self._shutdown_timeout):
+                async with anyio.create_task_group() as group:
+                    for connection in self._connections:
+                        group.start_soon(connection.close, 1001, FAREWELL)
+                await self._wait_empty()
+            if self._scopes:
+                logger.warning(
+                    "%d handlers did not end within shutdown_timeout: cancelled",
+                    len(self._scopes),
+                )
+                for scope in self._scopes.values():
+                    scope.cancel()
+                await self._wait_empty()
+        finally:
+            self._closed.set()
+
+    async def _wait_empty(self) -> None:
+        while self._scopes:
+            self._left = anyio.Event()
+            await self._left.wait()
 
     def _stop_listening(self) -> None:
         for listener in self._listeners:
@@ -198,108 +211,58 @@ class Server:
     # -- one client -------------------------------------------------------------
 
     async def _accept(self, listener: socket.socket) -> None:
-        while not self._stopped.is_set():
+        while True:
             try:
-                wire, _ = await accept(listener)
+                wire, address = await accept(listener)
             except anyio.ClosedResourceError:
                 return
-            self._tasks.start_soon(partial(self._serve, wire))
+            scope = self._scopes[wire] = anyio.CancelScope()
+            serve = partial(self._serve, wire, scope, authority(address))
+            self._entered().start_soon(serve)
 
-    async def _serve(self, wire: Wire) -> None:
-        self._serving += 1
+    async def _serve(self, wire: Wire, scope: anyio.CancelScope, host: str) -> None:
+        name = f"server #{next(self._numbers)}"
         try:
-            connection = await self._open(wire)
-            if connection is not None:
-                await self._converse(connection)
+            with scope:
+                connection = await self._reception.receive(wire, host=host, name=name)
+                if connection is not None:
+                    await self._converse(connection, host, name)
         finally:
             wire.abort()
-            self._serving -= 1
-            if not self._serving:
-                self._idle.set()
+            del self._scopes[wire]
+            if not self._scopes:
+                self._left.set()
 
-    async def _open(self, wire: Wire) -> Connection | None:
-        """Do the opening handshake in time; None where it came to nothing."""
-        name = f"server #{next(self._numbers)}"
-        with anyio.move_on_after(self._open_timeout):
-            if self._tls is not None:
-                from ..transport.tls import TLSWire  # lazily: plain needs no ssl
-
-                wire = secured = TLSWire(wire, self._tls, server_side=True)
-                try:
-                    await secured.handshake()
-                except (OSError, EOFError) as exc:
-                    logger.debug("%s ! TLS handshake failed: %s", name, exc)
-                    return None
-            connection = self._new_connection(
-                wire, self._new_endpoint(), host="", name=name
-            )
-            request = await connection.receive_request()
-            if request is None:
-                return None
-            refusal = await self._refusal(connection, request)
-            if refusal is not None:
-                status, headers, body = refusal.encoded()
-                logger.debug("%s = refused with %d", name, status)
-                await connection.reject(status, headers, body)
-                return None
-            await connection.accept(self._choose(request), self._headers)
-            return connection
-        logger.debug("%s ! no opening handshake within open_timeout", name)
-        return None
-
-    async def _refusal(
-        self, connection: Connection, request: Request
-    ) -> HTTPResponse | None:
-        """Return the plain HTTP answer to a request, or None to upgrade."""
-        if self._process_request is not None:
-            try:
-                answer = self._process_request(connection, request)
-                if isawaitable(answer):
-                    answer = await answer
-            except Exception:
-                logger.exception("process_request raised; the client gets 500")
-                return HTTPResponse.of_status(500)
-            if isinstance(answer, HTTPResponse):
-                return answer
-            if answer is not None:
-                logger.error("process_request returned %r: no HTTPResponse", answer)
-                return HTTPResponse.of_status(500)
-        if not request.upgrade:
-            return HTTPResponse(426, "This is a WebSocket server.\n")
-        if self._origins is not None and not any(
-            allowed.fullmatch(request.origin or "")
-            if isinstance(allowed, Pattern)
-            else allowed == request.origin
-            for allowed in self._origins
-        ):
-            return HTTPResponse.of_status(403)
-        return None
-
-    def _choose(self, request: Request) -> str | None:
-        """Choose the subprotocol: of ours the first that the client offers."""
-        if callable(self._subprotocols):
-            return self._subprotocols(request.subprotocols)
-        offered = set(request.subprotocols)
-        return next((name for name in self._subprotocols if name in offered), None)
-
-    async def _converse(self, connection: Connection) -> None:
+    async def _converse(self, connection: Connection, host: str, name: str) -> None:
         """Run the handler: 1000 when it returns, 1011 when it raises."""
+        task = anyio.get_current_task().id
         self._connections.add(connection)
+        self._handlers.add(task)
         try:
             async with connection:
-                if self._stopped.is_set():
-                    await connection.close(1001, "the server shuts down")
+                if self._closing:
+                    await connection.close(1001, FAREWELL)
                     return
                 try:
                     await self._handler(connection)
-                except ENDINGS as exc:
-                    if connection.ended is None:  # that of another connection
-                        await self._blame(connection, exc)
-                except Exception as exc:  # noqa: BLE001 - logged, and the client is told
-                    await self._blame(connection, exc)
+                except Exception as exc:
+                    if not _tells_the_end(exc, host):
+                        logger.error(
+                            "%s ! the handler raised; %s gets 1011",
+                            name,
+                            host,
+                            exc_info=exc,
+                        )
+                        await connection.close(1011, "internal error")
         finally:
             self._connections.discard(connection)
+            self._handlers.discard(task)
 
-    async def _blame(self, connection: Connection, error: Exception) -> None:
-        logger.error("a handler raised; its client gets 1011", exc_info=error)
-        await connection.close(1011, "internal error")
+
+def _tells_the_end(error: BaseException | None, host: str) -> bool:
+    """Whether an error only tells that the connection with ``host`` has ended."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_tells_the_end(one, host) for one in error.exceptions)
+    if isinstance(error, NotSent | MaybeSent):
+        error = error.__cause__
+    return isinstance(error, ConnectionClosed | ConnectionLost) and error.host == host
