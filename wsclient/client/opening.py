@@ -239,9 +239,7 @@ class _Run:
             if isinstance(event, Rejection):
                 text = f"the server refused the upgrade with HTTP {event.status}"
                 return HandshakeRejected(
-                    replace(
-                        self.facts(Reason.REJECTED, text), initiator=Initiator.PEER
-                    ),
+                    self.facts(Reason.REJECTED, text, Initiator.PEER),
                     status=event.status,
                     headers=event.headers,
                     body=event.body,
