@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -91,9 +93,19 @@ class Peer:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports nobody listens on now; held together so that all differ."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    """
+    Return ports nobody listens on now, below those the kernel gives to who dials.
+
+    So nobody takes one of them while its peer is dead: not even a client that dials it
+    in vain, which the kernel would otherwise connect to itself once in a while.
+
+    """
+    held: list[socket.socket] = []
     try:
+        while len(held) < count:
+            with suppress(OSError):
+                port = random.randrange(10_000, 32_000)
+                held.append(socket.create_server(("127.0.0.1", port)))
         return [server.getsockname()[1] for server in held]
     finally:
         for server in held:
