@@ -30,9 +30,10 @@ class FakeLink:
     """
     One connection in memory.
 
-    The tests play the peer: :meth:`deliver`, :meth:`lose`, :meth:`peer_closes`. What the
-    peer got is in ``sent``, what it was told at the end in ``close_sent``. ``room`` False
-    stops commits, ``kernel`` False keeps what is committed from leaving at once.
+    The tests play the peer: :meth:`deliver`, :meth:`lose`, :meth:`peer_closes`. What
+    the peer got is in ``sent``, what it was told at the end in ``close_sent``.
+    ``make_room(False)`` stops commits, ``kernel`` False keeps what is committed from
+    leaving at once.
 
     """
 

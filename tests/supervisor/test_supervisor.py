@@ -69,7 +69,7 @@ async def test_subscriptions_are_said_again(network: Network) -> None:
 
 async def test_user_exceptions_leave_untouched(network: Network) -> None:
     error = ValueError("mine")
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match="mine") as caught:
         async with plain(network):
             raise error
     assert caught.value is error

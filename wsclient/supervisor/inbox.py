@@ -19,7 +19,7 @@ __all__ = ("Inbox", "Overflow", "WithGaps")
 
 T = TypeVar("T")
 
-MAX_GAPS = 256  # beyond that, neighbours are told as one
+MAX_GAPS = 64  # beyond that, neighbours are told as one
 
 
 class Overflow(StrEnum):
@@ -351,8 +351,9 @@ class Inbox(Generic[T]):
         self._took(self._sizes.popleft(), now)
         merged = [gap]
         for earlier in reversed(before):
-            last = _merged(earlier, merged[0])
-            merged[:1] = [earlier, merged[0]] if last is None else [last]
+            many = len(merged) + len(self._later) >= MAX_GAPS
+            first = (_joined if many else _merged)(earlier, merged[0])
+            merged[:1] = [earlier, merged[0]] if first is None else [first]
         rest = self._items
         self._items = deque()
         for marker in reversed(merged):
@@ -406,8 +407,8 @@ class Inbox(Generic[T]):
 
 
 def _merged(first: Gap, second: Gap) -> Gap | None:
-    """Join gaps of one connection that tell the same; None if they do not."""
-    if first.offline_for or second.offline_for or first.reason is not second.reason:
+    """Join gaps while one connection lived; None if one of them is of another sort."""
+    if first.offline_for or second.offline_for or first.generation != second.generation:
         return None
     if not (first.recovered and second.recovered):
         return None
