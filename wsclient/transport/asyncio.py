@@ -66,7 +66,9 @@ class AsyncioWire(asyncio.BufferedProtocol):
         self._behind = False  # told by the transport: writing
         self._silent = False  # nothing will be fed any more
         self._over = False
-        self._early: Exception | None = None  # lost before start()
+        self._early = bytearray()  # read before start()
+        self._early_eof = False
+        self._early_loss: Exception | None = None
         self._pumper: asyncio.Future[None] | None = None
         self._flushers: list[asyncio.Future[None]] = []
 
@@ -86,7 +88,9 @@ class AsyncioWire(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        if not self._silent:
+        if not self._started:
+            self._early += self._buffer[:nbytes]
+        elif not self._silent:
             self._feed(self._buffer[:nbytes])
             pumper = self._pumper
             if pumper is not None:
@@ -95,7 +99,9 @@ class AsyncioWire(asyncio.BufferedProtocol):
                     pumper.set_result(None)
 
     def eof_received(self) -> bool:
-        if not self._silent:
+        if not self._started:
+            self._early_eof = True
+        elif not self._silent:
             self._silent = True
             self._feed(None)
             self._wake_pumper()
@@ -113,13 +119,20 @@ class AsyncioWire(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._over:
             return
-        error = exc or ConnectionResetError("the transport was closed")
-        if not self._started:
-            self._early = error
-            return
+        if self._early:
+            self._catch_up()
         # Often it was a write that failed, and the peer's last words are still unread.
         self._read(LAST_WORDS)
-        self._lose(error)
+        error = exc or ConnectionResetError("the transport was closed")
+        if self._started:
+            self._lose(error)
+        else:
+            self._early_loss = error
+
+    def hold(self) -> None:
+        """Read nothing before start(); uvloop begins after connection_made()."""
+        if self._early_loss is None:
+            self._transport.pause_reading()
 
     # The Wire.
 
@@ -132,8 +145,8 @@ class AsyncioWire(asyncio.BufferedProtocol):
         self._lost = lost
         self._drained = drained
         self._started = True
-        if self._early is not None:
-            self._loop.call_soon(self.connection_lost, self._early)
+        if self._early or self._early_eof or self._early_loss:
+            self._loop.call_soon(self._catch_up)
         elif not self._paused and not self._over:
             self._transport.resume_reading()
 
@@ -155,7 +168,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
 
     async def flush(self) -> None:
         while (self._behind or self._transport.is_closing()) and not (
-            self._over or self._early
+            self._over or self._early_loss
         ):
             flusher = self._loop.create_future()
             self._flushers.append(flusher)
@@ -177,7 +190,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
                 self._pumper = None
 
     def drain(self, limit: int) -> None:
-        if self._started and not self._silent:
+        if self._started and not self._silent and not self._early:
             error = self._read(limit)
             if error is not None:
                 self._lose(error)
@@ -239,10 +252,28 @@ class AsyncioWire(asyncio.BufferedProtocol):
                     self._transport.pause_reading()
                     self.eof_received()
                 return None
-            self._feed(buffer[:count])
-            self._wake_pumper()
+            if self._started:
+                self._feed(buffer[:count])
+                self._wake_pumper()
+            else:
+                self._early += buffer[:count]
             limit -= count
         return None
+
+    def _catch_up(self) -> None:
+        """Tell what came before start()."""
+        if not self._started:
+            return
+        if self._early and not self._silent:
+            early, self._early = self._early, bytearray()
+            self._feed(memoryview(early))
+            self._wake_pumper()
+        if self._early_eof:
+            self.eof_received()
+        if self._early_loss is not None:
+            self._lose(self._early_loss)
+        elif not (self._paused or self._silent):
+            self._transport.resume_reading()
 
     def _lose(self, error: Exception) -> None:
         if self._over:
@@ -279,6 +310,7 @@ async def asyncio_wire(sock: socket.socket) -> AsyncioWire:
     try:
         wire = AsyncioWire(loop, sock, socket_attributes(sock))
         await loop.create_connection(lambda: wire, sock=sock)
+        wire.hold()
     except BaseException:
         sock.close()
         raise

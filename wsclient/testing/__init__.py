@@ -1,0 +1,36 @@
+"""The test kit: virtual time, a network in memory, the wires' contract."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+__all__ = (
+    "VIRTUAL_BACKENDS",
+    "WIRE_CHECKS",
+    "Deadlock",
+    "Pipe",
+    "SimulatedWire",
+    "Tap",
+    "check_wire",
+    "virtual_backend",
+    "wire_pair",
+)
+
+_HOMES = {
+    "VIRTUAL_BACKENDS": "clock",
+    "Deadlock": "clock",
+    "virtual_backend": "clock",
+    "WIRE_CHECKS": "contract",
+    "Tap": "contract",
+    "check_wire": "contract",
+    "Pipe": "wires",
+    "SimulatedWire": "wires",
+    "wire_pair": "wires",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load what is asked for and nothing else."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

@@ -1,0 +1,91 @@
+"""Virtual time on both backends: hours cost nothing, and a deadlock is told."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import threading
+from typing import Any
+
+__all__ = ("VIRTUAL_BACKENDS", "Deadlock", "virtual_backend")
+
+VIRTUAL_BACKENDS = ("asyncio", "trio")
+"""What :func:`virtual_backend` takes."""
+
+_PATIENCE = 5.0  # real seconds given to threads when nothing else is left to wait for
+
+
+class Deadlock(RuntimeError):
+    """Every task waits, no deadline is pending: nothing can ever happen any more."""
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Never waits for a deadline: goes there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(
+        self, timeout: float | None = None
+    ) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if timeout is not None:
+            self.now += timeout
+            return ready
+        # No deadline is pending. Only a thread or a real socket can go on from here:
+        # the loop's own socket pair is the one thing that is always registered.
+        if len(self.get_map()) > 1 or threading.active_count() > 1:
+            ready = super().select(_PATIENCE)
+            if ready:
+                return ready
+        raise Deadlock(
+            "all tasks wait for each other and no deadline is pending:\n"
+            + "\n".join(sorted(_where(task) for task in asyncio.all_tasks()))
+        )
+
+
+def _where(task: asyncio.Task[Any]) -> str:
+    stack = task.get_stack(limit=1)
+    place = f"{stack[-1].f_code.co_filename}:{stack[-1].f_lineno}" if stack else "?"
+    return f"  {task.get_name()} at {place}"
+
+
+class _JumpingLoop(asyncio.SelectorEventLoop):
+    """What ``MockClock(autojump_threshold=0)`` is to trio."""
+
+    def __init__(self) -> None:
+        self._jumping = _JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return self._jumping.now
+
+
+def virtual_backend(name: str) -> tuple[str, dict[str, Any]]:
+    """
+    Return what an ``anyio_backend`` fixture returns, with a clock of its own.
+
+    ::
+
+        @pytest.fixture(params=VIRTUAL_BACKENDS)
+        def anyio_backend(request):
+            return virtual_backend(request.param)
+
+    The clock goes to the next deadline as soon as every task waits. Real sockets and
+    worker threads look idle to it, so keep them out. Where no deadline is left either,
+    asyncio's raises :class:`Deadlock`; trio waits for ever.
+
+    Raises:
+        ValueError: there is no such backend.
+
+    """
+    if name == "asyncio":
+        return "asyncio", {"loop_factory": _JumpingLoop}
+    if name == "trio":
+        from trio.testing import MockClock
+
+        return "trio", {"clock": MockClock(autojump_threshold=0)}
+    raise ValueError(f"no backend is called {name!r}: asyncio or trio")
