@@ -32,7 +32,7 @@ class FakeLink:
 
     The tests play the peer: :meth:`deliver`, :meth:`lose`, :meth:`peer_closes`. What
     the peer got is in ``sent``, what it was told at the end in ``close_sent``.
-    ``make_room(False)`` stops commits, ``kernel`` False keeps what is committed from
+    ``make_room(0)`` stops commits, ``kernel`` False keeps what is committed from
     leaving at once.
 
     """
@@ -54,7 +54,7 @@ class FakeLink:
         self.sinks: list[Sink] = []
         self.ended_at: float | None = None
         self._heard_at = anyio.current_time()
-        self._room = True
+        self._room: float = float("inf")  # messages
         self._backlog: deque[Data] = deque()
         self._make_end: Callable[[], Exception] | None = None
         self._stirred = anyio.Event()
@@ -71,7 +71,7 @@ class FakeLink:
 
     @property
     def ready(self) -> bool:
-        return self._make_end is None and self._room
+        return self._make_end is None and self._room > 0
 
     def deliver_to(self, sink: Sink) -> None:
         self.sinks.append(sink)
@@ -81,6 +81,7 @@ class FakeLink:
     def commit(self, data: Data) -> bool:
         assert self.ready, "commit() only while ready"
         self.sent.append(data)
+        self._room -= 1
         if not self.kernel:
             self.unflushed += 1
         return self.kernel
@@ -158,8 +159,8 @@ class FakeLink:
         self._backlog.extend(messages)
         self._read()
 
-    def make_room(self, room: bool = True) -> None:
-        self._room = room
+    def make_room(self, messages: float = float("inf")) -> None:
+        self._room = messages
         self._stir()
 
     def flush_kernel(self) -> None:

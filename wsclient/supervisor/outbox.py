@@ -265,16 +265,19 @@ class Outbox:
         With ``mark``, all up to that number.
 
         """
-        while link.ready:
+        while True:
+            number = next(iter(self._entries), None)
+            if not self._replies and (
+                number is None or (mark is not None and number > mark)
+            ):
+                return True
+            if not link.ready:
+                return False
             if self._replies:
                 link.commit(self._replies.popleft())
                 self.sent += 1
-                continue
-            number = next(iter(self._entries), None)
-            if number is None or (mark is not None and number > mark):
-                return True
-            self._commit(self._entries.pop(number), link)
-        return False
+            elif number is not None:
+                self._commit(self._entries.pop(number), link)
 
     def drain_replies(self, link: Link) -> bool:
         """Commit the replies only; return whether all are done and there is room."""
