@@ -25,6 +25,7 @@ class OwnedTasks:
 
     def __init__(self, failed: Callable[[Exception], None]) -> None:
         self._failed = failed
+        self._open = False
         self._ending = False
         self._scopes: set[anyio.CancelScope] = set()
         # Transparent while the body runs; leaving turns it into a bounded shield.
@@ -33,23 +34,26 @@ class OwnedTasks:
 
     async def __aenter__(self) -> OwnedTasks:
         self._shield.__enter__()
-        try:
-            await self._group.__aenter__()
-        except BaseException as exc:
-            self._shield.__exit__(type(exc), exc, exc.__traceback__)
-            raise
+        await self._group.__aenter__()  # it waits for nothing
+        self._open = True
         return self
 
     def start_soon(self, function: Callable[[], Awaitable[None]]) -> None:
-        """Run ``function`` in a task, unless the end has begun."""
-        if not self._ending:
+        """
+        Run ``function`` in a task; it never raises.
+
+        While the end is awaited it runs cancelled: what it does before it waits, or
+        under a shield of its own, is still done. Outside the context it does not run.
+
+        """
+        if self._open:
             self._group.start_soon(self._run, function)
 
     async def _run(self, function: Callable[[], Awaitable[None]]) -> None:
         try:
             with anyio.CancelScope(shield=True) as scope:
                 if self._ending:
-                    return
+                    scope.cancel()
                 self._scopes.add(scope)
                 try:
                     await function()
@@ -82,10 +86,18 @@ class OwnedTasks:
         except BaseExceptionGroup as group:
             # KeyboardInterrupt and SystemExit leave as themselves.
             self._shield.__exit__(None, None, None)
-            raise group.exceptions[0] from None
+            raise _innermost(group) from None
         except BaseException as error:
             # A native task.cancel(): the tasks have ended, let it go on.
             if not self._shield.__exit__(type(error), error, error.__traceback__):
                 raise
         else:
             self._shield.__exit__(None, None, None)
+        finally:
+            self._open = False
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

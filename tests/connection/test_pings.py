@@ -63,13 +63,3 @@ def test_pings_somebody_waits_for_are_all_kept() -> None:
     payloads = [pings.sent(0, event) for event in events]
     pings.answered(payloads[-1], 1)
     assert all(event.is_set() for event in events)
-
-
-def test_the_end_wakes_who_waits() -> None:
-    pings = Pings()
-    answered = anyio.Event()
-    pings.sent(1, answered)
-    pings.sent(2)
-    pings.wake()
-    assert answered.is_set()
-    assert pings.latency is None

@@ -61,3 +61,21 @@ async def test_a_waiter_cancelled_with_the_turn_passes_it_on() -> None:
         turn.grant()
     assert went == ["second"]
     assert turn.held
+
+
+async def test_at_the_end_all_learn_it_at_once_whoever_holds_the_turn() -> None:
+    turn, woken = Turn(), list[int]()
+    turn.held = True
+
+    async def sender(number: int) -> None:
+        await turn.wait()
+        woken.append(number)
+
+    async with anyio.create_task_group() as group:
+        for number in range(3):
+            group.start_soon(sender, number)
+        while len(turn._waiting) != 3:
+            await checkpoint()
+        turn.wake_all()
+    assert sorted(woken) == [0, 1, 2]
+    assert turn.held

@@ -26,6 +26,7 @@ from ..protocol import (
     State,
 )
 from ..tasks import OwnedTasks
+from .attending import Attending
 from .life import BREATH, Sink
 from .opening import Opening
 from .sending import Sending
@@ -33,9 +34,10 @@ from .sending import Sending
 __all__ = ("Connection",)
 
 ENDS_ITERATION = frozenset({1000, 1001, 1005})
+READABLE = 1 << 16  # bytes looked at before recv() says that nothing has come in time
 
 
-class Connection(Opening, Sending, ObjectStream[str | bytes]):
+class Connection(Opening, Sending, Attending, ObjectStream[str | bytes]):
     """
     One WebSocket connection, from the opening handshake to its end; never reused.
 
@@ -51,7 +53,7 @@ class Connection(Opening, Sending, ObjectStream[str | bytes]):
 
     async def __aenter__(self) -> Self:
         if self._wire.pulled:
-            self._tasks = await OwnedTasks(self._lost).__aenter__()
+            self._tasks = await OwnedTasks(self._failed).__aenter__()
             self._wire.adopt(self._tasks.start_soon)
             self._tasks.start_soon(self._attend)
         else:
@@ -90,6 +92,8 @@ class Connection(Opening, Sending, ObjectStream[str | bytes]):
         ``decode=True`` binary messages as text. Cancelling or timing out loses nothing.
 
         Raises:
+            UnicodeDecodeError: ``decode=True`` and the next message is no UTF-8; it
+                stays the next.
             ReceiveTimeout: nothing came in time; the connection lives on.
             ConnectionClosed: it ended with the closing handshake, and all is received.
             ConnectionLost: it ended otherwise, and all is received.
@@ -110,13 +114,14 @@ class Connection(Opening, Sending, ObjectStream[str | bytes]):
             await checkpoint()
         if not self._queue:
             await self._wait_message(timeout)
+        wanted: str | bytes | None = None
+        if decode is not None:
+            wanted = _as_asked(self._queue[0], decode)
         message = self._queue.popleft()
         self._queued_bytes -= len(message)
         if self._watch.paused_at is not None:
             self._resume_when_half_empty()
-        if decode is None or isinstance(message, str) is decode:
-            return message
-        return message.decode() if isinstance(message, bytes) else message.encode()
+        return message if wanted is None else wanted
 
     async def receive(self) -> str | bytes:
         """Receive the next message: :meth:`recv` as anyio's streams call it."""
@@ -125,7 +130,8 @@ class Connection(Opening, Sending, ObjectStream[str | bytes]):
     async def _wait_message(self, timeout: float | None) -> None:
         queue = self._queue
         self._receiving = True
-        self._calls = 0
+        if not self._wire.pulled:  # where reading need not wait
+            self._calls = 0
         try:
             if timeout is None:
                 while not queue and self._facts is None:
@@ -135,8 +141,7 @@ class Connection(Opening, Sending, ObjectStream[str | bytes]):
                     while not queue and self._facts is None:
                         await self._pump()
                 if not queue and self._facts is None:
-                    # What is readable has arrived in time.
-                    self._wire.drain(1)
+                    self._read_now(READABLE)  # that has arrived in time
         finally:
             self._receiving = False
         if not queue:
@@ -187,8 +192,10 @@ class Connection(Opening, Sending, ObjectStream[str | bytes]):
         waiting, self._queue = self._queue, deque()
         self._queued_bytes = 0
         self.resume()
+        feeding, self._feeding = self._feeding, True  # what comes stands behind these
         for message in waiting:
-            sink(message)
+            self._sink(message)
+        self._feeding = feeding
 
     async def wait_ended(self) -> None:
         """Wait until the connection has ended; on a pulled wire this reads."""
@@ -214,13 +221,14 @@ class Connection(Opening, Sending, ObjectStream[str | bytes]):
         payload = self._pings.sent(self._time(), answered)
         try:
             self._write(self._endpoint.ping(payload))
-            while not answered.is_set():
+            while not answered.is_set() and self._facts is None:
                 await self._pump()
         finally:
             self._pings.forget(payload)
-        if self._facts is not None or self._pings.latency is None:
+        latency = self._pings.latency
+        if not answered.is_set() or latency is None:
             raise self._end_of_sending()
-        return self._pings.latency
+        return latency
 
     def ping_nowait(self) -> None:
         """Send a ping without waiting for its pong."""
@@ -274,7 +282,7 @@ class Connection(Opening, Sending, ObjectStream[str | bytes]):
             self._leaving = True
             self._phase = Phase.CLOSING
             self._write(frame)
-            self._turn.grant()
+            self._wake()
 
     async def aclose(self) -> None:
         """Close with 1000: :meth:`close` as anyio's streams call it."""
@@ -334,3 +342,9 @@ class Connection(Opening, Sending, ObjectStream[str | bytes]):
 
     def __repr__(self) -> str:
         return f"<Connection {self._name or self._host} {self._endpoint.state.name}>"
+
+
+def _as_asked(message: str | bytes, decode: bool) -> str | bytes:
+    if isinstance(message, str):
+        return message if decode else message.encode()
+    return message.decode() if decode else message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
 from math import inf
@@ -28,6 +29,9 @@ from ..protocol import (
     Limits,
     Ping,
     Pong,
+    Rejection,
+    Request,
+    Response,
     Role,
     State,
 )
@@ -35,7 +39,7 @@ from ..tasks import OwnedTasks
 from ..wire import Timer, Wire
 from .pings import Pings
 from .turn import Turn
-from .watch import Alarm, Timeouts, Watch
+from .watch import Timeouts, Watch
 
 __all__ = ("Life", "Sink")
 
@@ -47,7 +51,6 @@ MESSAGES = frozenset({str, bytes})
 DRAIN = 1 << 20  # bytes read at most when something is judged or ended
 ROOM = 1 << 16  # unsent bytes up to which another message may be committed
 LINGER = 1.0  # seconds for the peer to end TCP after both Close frames
-STAND_IN = 0.02  # seconds without a reader until the attendant reads
 BREATH = 32  # calls that did not wait until one is a checkpoint
 CUT = 75  # characters of a message in the log
 
@@ -102,6 +105,9 @@ class Life:
         self._blocked = False
         self._written = 0
         self._taken = 0
+        self._unsent = 0
+        self._progress = 0
+        self._emptied: anyio.Event | None = None
         # The end
         self._facts: Facts | None = None
         self._cause: Exception | None = None
@@ -113,7 +119,7 @@ class Life:
         self._timer: Timer | None = None
         self._timer_at = inf
         self._tasks: OwnedTasks | None = None
-        self._nudged: anyio.Event | None = None
+        self._standing: anyio.CancelScope | None = None
         wire.start(self._feed, self._lost, self._drained)
 
     # -- bytes in ---------------------------------------------------------------
@@ -165,10 +171,12 @@ class Life:
             self._deliver(messages)
 
     def _deliver(self, messages: list[str | bytes]) -> None:
+        if self._discarding:
+            return
         if self._sink is not None:
             for message in messages:
-                self._sink(message)
-        elif not self._discarding:
+                self._sink(message)  # another one once a sink has ended it all
+        else:
             self._queue += messages
             self._queued_bytes += sum(map(len, messages))
             if self._full:
@@ -198,6 +206,8 @@ class Life:
                 self._conclude(self._tell(Reason.PROTOCOL_ERROR, Initiator.US, detail))
             case _:
                 self._opening = event
+                if isinstance(event, Response):
+                    self._phase = Phase.OPEN
 
     def _lost(self, error: Exception) -> None:
         """Take the wire's failure: after both Close frames it means nothing."""
@@ -208,18 +218,35 @@ class Life:
         self._conclude(self._tell(reason, Initiator.PEER, str(error)), cause=error)
         self._abort()
 
+    def _failed(self, error: Exception) -> None:
+        """A task of this connection's own failed: without it there is none."""
+        facts = self._tell(Reason.LOCAL, Initiator.US, f"it failed within: {error!r}")
+        self._conclude(facts, cause=error)
+        self._abort()
+
     # -- bytes out --------------------------------------------------------------
 
     def _write(self, data: bytes) -> bool:
         """Commit bytes to the wire; return whether the kernel has it all."""
+        if self._blocked:
+            self._look_at_progress()
         self._written += len(data)
         if self._wire.write(data):
             self._taken = self._written
             return True
         self._blocked = True
-        self._watch.stalled(self._time(), self._written - self._wire.buffered)
+        self._unsent = self._wire.buffered
+        self._watch.stalled(self._time(), self._progress)
         self._arm()
         return False
+
+    def _look_at_progress(self) -> None:
+        """See whether the kernel took some; what TLS adds to our bytes is unknown."""
+        unsent = self._wire.buffered
+        if unsent < self._unsent:
+            self._progress += 1
+        self._unsent = unsent
+        self._watch.stalled(self._time(), self._progress)
 
     def _drained(self) -> None:
         """The kernel has everything: whoever waited for room may go on."""
@@ -230,7 +257,18 @@ class Life:
             self._reply()
         if self._facts is not None:
             self._settle()
-        self._turn.grant()
+        self._wake_senders()
+
+    def _wake_senders(self) -> None:
+        if self._emptied is not None:
+            self._emptied.set()
+            self._emptied = None
+
+    async def _until_emptied(self) -> None:
+        """Wait until the kernel has everything, or nothing can be sent any more."""
+        if self._emptied is None:
+            self._emptied = anyio.Event()
+        await self._emptied.wait()
 
     def _reply(self) -> None:
         """Send what the endpoint owes; pongs wait for room, and only the last stays."""
@@ -270,12 +308,20 @@ class Life:
         if self._debug:
             logger.debug("%s = %s", self._name, facts)
         self._endpoint.receive_eof()  # whoever asks its state learns that it is over
-        self._pings.wake()
-        self._turn.grant()
+        self.resume()  # the end of TCP is to be seen
+        self._wake()
+
+    def _wake(self) -> None:
+        """Let everybody who waits look again."""
+        self._turn.wake_all()
+        self._wake_senders()
+        self._wake_readers()
+        self._nudge()
+
+    def _wake_readers(self) -> None:
         if self._fed is not None:
             self._fed.set()
             self._fed = None
-        self._nudge()
 
     def _settle(self) -> None:
         """
@@ -313,11 +359,13 @@ class Life:
         self._rest()
 
     def _rest(self) -> None:
-        """Nothing more is due."""
+        """Nothing more is due, and nothing more is told."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._nudge()
+        if self._sink is not None:
+            self._sink = _ignore
+        self._wake()
 
     def end(self, reason: Reason, detail: str = "", *, code: int = 1001) -> None:
         """
@@ -331,19 +379,25 @@ class Life:
         if self._over:
             return
         abrupt = reason in (Reason.LIVENESS, Reason.WRITE_STALLED)
-        if self._facts is None and not abrupt and not self._feeding:
+        if not abrupt and not self._feeding:
             self._wire.drain(DRAIN)
         if self._over:
             return
         if self._facts is None:
-            orderly = not abrupt and not self._blocked
-            if orderly and self._endpoint.state is State.OPEN:
-                self._write(self._endpoint.close(code))
+            if not abrupt and not self._blocked:
+                self._say_close(code)
             self._conclude(self._tell(reason, Initiator.US, detail))
         if abrupt:
             self._abort()
         else:
             self._finish()
+
+    def _say_close(self, code: int) -> None:
+        endpoint = self._endpoint
+        if endpoint.state is State.OPEN:
+            self._write(endpoint.close(code))
+        elif endpoint.pending:  # a sink ends it, and the peer's Close stands behind
+            self._write(endpoint.data_to_send())
 
     @property
     def ended(self) -> ConnectionClosed | ConnectionLost | None:
@@ -359,7 +413,9 @@ class Life:
 
     def pause(self) -> None:
         """Stop reading, so that the peer slows down; liveness stands still."""
-        if self._watch.paused_at is None and self._facts is None:
+        if self._discarding or self._facts is not None:
+            return  # closing, we want to see the end
+        if self._watch.paused_at is None:
             self._watch.paused(self._time())
             self._wire.pause()
             self._arm()
@@ -394,11 +450,13 @@ class Life:
             await self._wire.pump()
         finally:
             self._reading = False
-            if self._fed is not None:
-                self._fed.set()  # let another take the turn
-                self._fed = None
-            if self._nudged is not None:
-                self._nudge()
+            self._wake_readers()  # let another take the turn
+            self._nudge()
+
+    def _read_now(self, limit: int) -> None:
+        """Read what is readable; who pumps a pulled wire does so by himself."""
+        if not (self._reading and self._wire.pulled):
+            self._wire.drain(limit)
 
     # -- time -------------------------------------------------------------------
 
@@ -422,76 +480,14 @@ class Life:
         if not self._over:
             self._arm()
 
+    @abstractmethod
     def _tick(self) -> None:
-        """Do what is due. A blocked loop is not a dead peer: read before judging."""
-        now = self._time()
-        if self._blocked:
-            self._watch.stalled(now, self._written - self._wire.buffered)
-        alarm = self._watch.judge(now)
-        if alarm is Alarm.LIVENESS:
-            self._wire.drain(DRAIN)
-            if self._over:
-                return
-            alarm = self._watch.judge(now)
-        match alarm:
-            case Alarm.PING if self._endpoint.state is State.OPEN and self._room:
-                self._write(self._endpoint.ping(self._pings.sent(now)))
-                if self._debug:
-                    logger.debug("%s %% ping", self._name)
-            case Alarm.LIVENESS:
-                self.end(Reason.LIVENESS, "nothing was heard from the peer")
-            case Alarm.WRITE_STALLED:
-                self.end(Reason.WRITE_STALLED, "the peer took no byte of ours")
-            case Alarm.SLOW_CONSUMER:
-                self.end(
-                    Reason.SLOW_CONSUMER,
-                    f"{len(self._queue)} messages ({self._queued_bytes} bytes)"
-                    " wait to be received",
-                )
-            case Alarm.CLOSE_TIMEOUT:
-                self.end(Reason.LOCAL, "the peer did not close within close_timeout")
+        """Do what is due."""
 
     def _nudge(self) -> None:
-        if self._nudged is not None:
-            self._nudged.set()
-            self._nudged = None
-
-    async def _attend(self) -> None:
-        """
-        Stand in on a pulled wire: keep time, and read when nobody has for a while.
-
-        It looks every 20 ms whether the turn was taken, takes it if not, and sleeps
-        until something is due, or the turn is free, once somebody reads for longer.
-
-        """
-        while not self._over:
-            self._timer_at = self._watch.due()
-            if self._timer_at <= self._time():
-                self._tick()
-                continue
-            reads = self._reads
-            await anyio.sleep(min(STAND_IN, self._timer_at - self._time()))
-            if self._reads != reads or self._over:
-                continue
-            if self._reading or self._watch.paused_at is not None:
-                self._nudged = anyio.Event()
-                with anyio.move_on_after(self._watch.due() - self._time()):
-                    await self._nudged.wait()
-                self._nudged = None
-            else:
-                await self._read_for_others()
-
-    async def _read_for_others(self) -> None:
-        self._reading = True
-        self._wanted = False
-        try:
-            with anyio.move_on_after(self._watch.due() - self._time()):
-                while not (
-                    self._wanted or self._over or self._watch.paused_at is not None
-                ):
-                    await self._wire.pump()
-        finally:
-            self._reading = False
+        """Let the attendant look again."""
+        if self._standing is not None:
+            self._standing.cancel()
 
     # -- calls ------------------------------------------------------------------
 
@@ -504,7 +500,15 @@ class Life:
 
     def _log(self, sign: str, what: object) -> None:
         """Log one message or event at DEBUG, cut short: ``<`` in, ``>`` out."""
-        text = repr(what)
-        if len(text) > CUT:
-            text = f"{text[:CUT]}... ({len(text)} characters)"
+        match what:
+            case str() | bytes() if len(what) > CUT:
+                text = f"{what[:CUT]!r}... ({len(what)} in all)"
+            case Request() | Response() | Rejection():
+                text = type(what).__name__  # targets and headers hold secrets
+            case _:
+                text = repr(what)
         logger.debug("%s %s %s", self._name, sign, text)
+
+
+def _ignore(_: str | bytes) -> None:
+    """Stand where a sink was, after the end."""

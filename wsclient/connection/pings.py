@@ -55,10 +55,3 @@ class Pings:
                 answered.set()
             if earlier == payload:
                 break
-
-    def wake(self) -> None:
-        """The connection has ended: nobody need wait any more."""
-        for _, answered in self._flying.values():
-            if answered is not None:
-                answered.set()
-        self._flying.clear()

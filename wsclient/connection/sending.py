@@ -65,6 +65,7 @@ class Sending(Life):
             return
         self._calls += 1
         if self._calls >= BREATH:
+            self._check_thread()
             self._calls = 0
             await checkpoint()
         if not self.ready:
@@ -106,13 +107,17 @@ class Sending(Life):
         self._check_thread()
         if self._debug:
             self._log(">", message)
-        done = self._write(self._endpoint.encode(message))
-        self._turn.grant()
-        return done
+        try:
+            return self._write(self._endpoint.encode(message))
+        finally:
+            self._turn.grant()  # also when this is no message
 
     async def wait_ready(self) -> None:
         """
         Wait until :attr:`ready`, in turn with senders.
+
+        Whose turn it is waits for room and then commits before it awaits again: that
+        hands the turn on.
 
         Raises:
             ConnectionClosed, ConnectionLost: it has ended.
@@ -120,11 +125,20 @@ class Sending(Life):
         """
         if self.ready:
             return
-        if self._endpoint.state is State.OPEN:
-            await self._turn.wait()
-            self._turn.held = False
-        if self._endpoint.state is not State.OPEN:
-            self._turn.grant()
+        turn, endpoint = self._turn, self._endpoint
+        if endpoint.state is State.OPEN:
+            if turn.taken:
+                await turn.wait()
+            turn.held = True
+            try:
+                while endpoint.state is State.OPEN and not self._room:
+                    await self._until_emptied()
+            except BaseException:
+                turn.held = False
+                turn.grant()
+                raise
+            turn.held = False
+        if endpoint.state is not State.OPEN:
             raise self._end_of_sending()
 
     async def flush(self) -> None:
@@ -139,7 +153,7 @@ class Sending(Life):
         while self._taken < mark:
             if self._over:
                 raise self._end_of_sending()
-            await self._wire.flush()
+            await self._until_emptied()
 
     async def _wait_turn(self, message: object) -> None:
         """Wait for turn and room; the caller commits before it awaits again."""
@@ -187,10 +201,10 @@ class Sending(Life):
                 f"{type(fragments).__name__} is no message; send str, bytes, or an"
                 " iterable of fragments"
             )
+        self._check_thread()
         await checkpoint()
         if not self.ready:
             await self._wait_turn(fragments)
-        self._check_thread()
         self._turn.held = True
         last: str | bytes | None = None
         try:
@@ -200,7 +214,7 @@ class Sending(Life):
             if last is not None:
                 await self._send_fragment(last, fragments, fin=True)
         except BaseException:
-            if self._endpoint.fragmenting:
+            if self._endpoint.fragmenting and self._endpoint.state is State.OPEN:
                 self.end(Reason.LOCAL, "a fragmented message was broken off", code=1011)
             raise
         finally:
@@ -217,6 +231,11 @@ class Sending(Life):
             ) from self._end_of_sending()
         if not self._write(self._endpoint.encode_fragment(fragment, fin=fin)):
             await self._flush(message)
+            return
+        self._calls += 1
+        if self._calls >= BREATH:
+            self._calls = 0
+            await checkpoint()
 
 
 class _Each:

@@ -54,3 +54,8 @@ class Turn:
         if not self.held and self._waiting:
             self.held = True
             self._waiting.popleft().set()
+
+    def wake_all(self) -> None:
+        """Nobody can send any more: let all who wait learn it."""
+        while self._waiting:
+            self._waiting.popleft().set()

@@ -52,7 +52,8 @@ class Watch:
     The deadlines of a connection as they stand.
 
     ``heard_at`` is when the last inbound byte came. Liveness stands still while we
-    have paused reading: a peer we do not read cannot be heard.
+    have paused reading: a peer we do not read cannot be heard; when we read again it
+    gets its whole time.
 
     """
 
@@ -62,6 +63,7 @@ class Watch:
         "_liveness",
         "_ping_at",
         "_progress",
+        "_resumed_at",
         "_slow",
         "_write",
         "close_at",
@@ -77,6 +79,7 @@ class Watch:
         self.paused_at: float | None = None
         self.stalled_at: float | None = None
         self.close_at: float | None = None
+        self._resumed_at = now
         self._progress = 0
         self._jitter = uniform
         self._interval = timeouts.ping_interval
@@ -100,9 +103,9 @@ class Watch:
         self.paused_at = now
 
     def resumed(self, now: float) -> None:
-        """We read again; the peer gets its whole time."""
+        """We read again."""
         self.paused_at = None
-        self.heard_at = now
+        self._resumed_at = now
 
     def stalled(self, now: float, progress: int) -> None:
         """The kernel does not take all; ``progress`` counts what it has taken."""
@@ -120,7 +123,7 @@ class Watch:
             return self.close_at
         times = [self._ping_at]
         if self._liveness is not None and self.paused_at is None:
-            times.append(self.heard_at + self._liveness)
+            times.append(max(self.heard_at, self._resumed_at) + self._liveness)
         if self._slow is not None and self.paused_at is not None:
             times.append(self.paused_at + self._slow)
         if self._write is not None and self.stalled_at is not None:
@@ -131,16 +134,20 @@ class Watch:
     def _passed(since: float | None, limit: float | None, now: float) -> bool:
         return since is not None and limit is not None and now >= since + limit
 
+    def unheard(self, now: float) -> bool:
+        """Whether the peer has been silent for too long."""
+        since = max(self.heard_at, self._resumed_at)
+        return self.paused_at is None and self._passed(since, self._liveness, now)
+
     def judge(self, now: float) -> Alarm | None:
         """Return the worst that is due; a ping is said to be due once."""
         if self.close_at is not None:
             return Alarm.CLOSE_TIMEOUT if now >= self.close_at else None
         if self._passed(self.stalled_at, self._write, now):
             return Alarm.WRITE_STALLED
-        if self.paused_at is not None:
-            if self._passed(self.paused_at, self._slow, now):
-                return Alarm.SLOW_CONSUMER
-        elif self._passed(self.heard_at, self._liveness, now):
+        if self._passed(self.paused_at, self._slow, now):
+            return Alarm.SLOW_CONSUMER
+        if self.unheard(now):
             return Alarm.LIVENESS
         if now >= self._ping_at:
             self._ping_at = self._next_ping(now)

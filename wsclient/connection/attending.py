@@ -1,0 +1,91 @@
+"""What happens when nobody calls: deadlines, and reading a wire that must be pulled."""
+
+from __future__ import annotations
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from ..errors import Reason
+from ..protocol import State
+from .life import BREATH, DRAIN, Life, logger
+from .watch import Alarm
+
+__all__ = ("Attending",)
+
+STAND_IN = 0.02  # seconds without a reader until the attendant reads
+
+
+class Attending(Life):
+    """The part of a connection that keeps time, and reads when nobody does."""
+
+    def _tick(self) -> None:
+        """Do what is due. A blocked loop is not a dead peer: read before judging."""
+        now = self._time()
+        if self._blocked:
+            self._look_at_progress()
+        alarm = self._watch.judge(now)
+        if alarm is Alarm.LIVENESS:
+            self._read_now(DRAIN)
+            if self._over:
+                return
+            alarm = self._watch.judge(now)
+        match alarm:
+            case Alarm.PING if self._endpoint.state is State.OPEN and self._room:
+                self._write(self._endpoint.ping(self._pings.sent(now)))
+                if self._debug:
+                    logger.debug("%s %% ping", self._name)
+            case Alarm.LIVENESS:
+                self.end(Reason.LIVENESS, "nothing was heard from the peer")
+            case Alarm.WRITE_STALLED:
+                self.end(Reason.WRITE_STALLED, "the peer took no byte of ours")
+            case Alarm.SLOW_CONSUMER:
+                self.end(
+                    Reason.SLOW_CONSUMER,
+                    f"{len(self._queue)} messages ({self._queued_bytes} bytes)"
+                    " wait to be received",
+                )
+            case Alarm.CLOSE_TIMEOUT:
+                self.end(Reason.LOCAL, "the peer did not close within close_timeout")
+
+    async def _attend(self) -> None:
+        """
+        Look every 20 ms whether somebody reads; if not, do it.
+
+        Once somebody reads for longer it sleeps until something is due, or the turn is
+        free again.
+
+        """
+        while not self._over:
+            now = self._time()
+            self._timer_at = self._watch.due()
+            if self._timer_at <= now:
+                if self._watch.unheard(now):
+                    await self._stand_in(now + STAND_IN)  # it may have been heard
+                self._tick()
+                continue
+            reads = self._reads
+            await anyio.sleep(min(STAND_IN, self._timer_at - now))
+            if self._reads == reads:
+                await self._stand_in(self._watch.due())
+
+    async def _stand_in(self, until: float) -> None:
+        """Read, or leave that to who does, until then or until nudged."""
+        with anyio.CancelScope(deadline=until) as self._standing:
+            if self._reading or self._watch.paused_at is not None:
+                await anyio.sleep_forever()
+            await self._read_for_others()
+        self._standing = None
+
+    async def _read_for_others(self) -> None:
+        """Read until somebody else wants to."""
+        self._reading = True
+        self._wanted = False
+        try:
+            while not (self._wanted or self._over or self._watch.paused_at is not None):
+                self._reads += 1
+                if not self._reads % BREATH:
+                    await checkpoint()  # a pulled wire need not wait to read
+                await self._wire.pump()
+        finally:
+            self._reading = False
+            self._wake_readers()
