@@ -64,6 +64,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
         self._started = False
         self._paused = False  # by us: reading
         self._behind = False  # told by the transport: writing
+        self._resuming = False  # the transport is telling us just now
         self._silent = False  # nothing will be fed any more
         self._over = False
         self._early = bytearray()  # read before start()
@@ -113,7 +114,9 @@ class AsyncioWire(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         self._behind = False
         if not self._over:
+            self._resuming = True
             self._drained()
+            self._resuming = False
             self._wake_flushers()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -285,12 +288,19 @@ class AsyncioWire(asyncio.BufferedProtocol):
     def _end(self) -> None:
         self._over = self._silent = True
         self._feed = self._lost = self._drained = _nothing
+        if self._resuming:
+            # Aborted from inside, asyncio's transport would lose its connection twice.
+            self._loop.call_soon(self._close)
+        else:
+            self._close()
+        self._wake_pumper()
+        self._wake_flushers()
+
+    def _close(self) -> None:
         self._transport.abort()
         if not hasattr(self._loop, "_proactor"):
             # The transport no longer watches it; uvloop defers this by itself.
             self._sock.close()
-        self._wake_pumper()
-        self._wake_flushers()
 
     def _wake_pumper(self) -> None:
         pumper, self._pumper = self._pumper, None
