@@ -59,3 +59,4 @@ from .server import cookies as cookies
 from .server import serve as serve
 
 __version__: str
+__all__: tuple[str, ...]
