@@ -65,7 +65,8 @@ class Peer:
             when the end of its TCP came.
         messages: everything it received, in order.
         events: all that the client's bytes meant, with the time.
-        ended: "eof", or the error that ended the wire.
+        ended: how TCP ended: "eof" by the client, an error, or what was done here.
+        raw: all bytes that came, in a ``raw`` world, where nobody speaks WebSocket.
 
     """
 
@@ -75,8 +76,11 @@ class Peer:
         number: int,
         endpoint: Endpoint,
         reset: Callable[[], None],
+        *,
+        raw: bool = False,
     ) -> None:
         self.wire = wire
+        self.raw: bytearray | None = bytearray() if raw else None
         self.number = number
         self.endpoint = endpoint
         self.polite = True
@@ -205,6 +209,10 @@ class Peer:
         if chunk is None:
             self._gone("eof")
             return
+        if self.raw is not None:
+            self.raw += chunk
+            self._stir()
+            return
         for event in self.endpoint.receive_data(chunk):
             self.events.append((anyio.current_time(), event))
             if isinstance(event, str | bytes):
@@ -256,6 +264,7 @@ class World:
         default: Script | Exception = accepts,
         tls: ssl.SSLContext | None = None,
         deflate: Deflate | None = None,
+        raw: bool = False,
         most: int = 1,
     ) -> None:
         self.scripts: deque[Script | Exception] = deque(scripts)
@@ -265,6 +274,7 @@ class World:
         self.errors: list[Exception] = []
         self.tls = tls
         self._deflate = deflate
+        self._raw = raw
         self._most = most
         self._news = anyio.Event()
         self._group: TaskGroup
@@ -317,7 +327,7 @@ class World:
         secured = (
             wire if self.tls is None else TLSWire(wire, self.tls, server_side=True)
         )
-        peer = Peer(secured, len(self.peers) + 1, endpoint, reset)
+        peer = Peer(secured, len(self.peers) + 1, endpoint, reset, raw=self._raw)
         self.peers.append(peer)
         self._group.start_soon(self._play, peer, script)
         self._news.set()
