@@ -93,7 +93,7 @@ def words(network: Network, **options: Any) -> Supervisor[str]:
 
 async def settle() -> None:
     """Let everything happen that can happen now."""
-    await anyio.wait_all_tasks_blocked()
+    await anyio.sleep(1e-6)  # virtual time goes on when nobody can
 
 
 async def read(source: Any) -> list[Any]:

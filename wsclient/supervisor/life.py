@@ -102,6 +102,7 @@ class Life(Generic[T]):
         self._opened_at = 0.0
         self._heard = 0  # messages received when it opened
         self._pinged = False
+        self._flushing = False
         self._patience = PATIENCE[0]
         self._message_at = 0.0
         self._idle_from = 0.0
@@ -305,23 +306,33 @@ class Life(Generic[T]):
         self._opened_at = now
         self._heard = self._standing.router.received
         self._idle_from = self._standing.reading.clock(now)
-        group.start_soon(self._write)
+        group.start_soon(self._write, group)
         self._standing.opened()
 
-    async def _write(self) -> None:
+    async def _write(self, group: TaskGroup) -> None:
         """Send what had to wait: the only task that drains the outbox."""
         try:
             while True:
                 while not self._outbox.drain(self.link):
                     await self.link.wait_ready()
-                count = self._outbox.count_unflushed()
-                if count:
-                    await self.link.flush()
-                    self._outbox.flushed(count)
-                else:
-                    await self._outbox.bell.wait()
+                if self._outbox.unflushed and not self._flushing:
+                    self._flushing = True
+                    group.start_soon(self._flush)
+                await self._outbox.bell.wait()
         except (ConnectionClosed, ConnectionLost):
             return  # the watching task tells it
+
+    async def _flush(self) -> None:
+        """Learn what became of queued messages that did not leave at once."""
+        try:
+            while self._outbox.unflushed:
+                count = self._outbox.count_unflushed()
+                await self.link.flush()
+                self._outbox.flushed(count)
+        except (ConnectionClosed, ConnectionLost):
+            return  # the outbox will be told
+        finally:
+            self._flushing = False
 
     async def _keep(self) -> None:
         """Keep the deadlines."""
