@@ -37,9 +37,13 @@ async def dial(server: Server) -> ByteStream:
 async def upgraded(server: Server) -> ByteStream:
     """A raw connection behind its opening handshake."""
     stream = await dial(server)
-    await stream.send(upgrade())
-    head = await until(stream, b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 101 "), head
+    try:
+        await stream.send(upgrade())
+        head = await until(stream, b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 "), head
+    except BaseException:
+        await anyio.aclose_forcefully(stream)
+        raise
     return stream
 
 
@@ -97,13 +101,6 @@ async def rest(stream: ByteStream) -> bytes:
             data += await stream.receive()
     except (anyio.EndOfStream, anyio.BrokenResourceError):
         return data
-
-
-async def ask(server: Server, data: bytes) -> Answer:
-    """Say it, and return the answer, after which the server hangs up."""
-    async with await dial(server) as stream:
-        await stream.send(data)
-        return Answer.of(await rest(stream))
 
 
 def frame(opcode: int, payload: bytes = b"", *, fin: bool = True) -> bytes:

@@ -396,7 +396,7 @@ async def test_a_byte_every_second_does_not_buy_more_time() -> None:
     async with visiting(made(open_timeout=7)) as visit:
         for byte in upgrade():
             await visit.stream.send(bytes([byte]))
-            with anyio.move_on_after(1):
+            with anyio.move_on_after(0.9):
                 await visit.over.wait()
                 break
     assert visit.over_at == 7

@@ -90,11 +90,7 @@ class Server:
         tasks = self._tasks = OwnedTasks(self._failed)
         self._listeners = await listen(self._host, self._port)
         self._addresses = [listener.getsockname() for listener in self._listeners]
-        try:
-            await tasks.__aenter__()
-        except BaseException:
-            self._stop_listening()
-            raise
+        await tasks.__aenter__()
         for listener in self._listeners:
             tasks.start_soon(partial(self._accept, listener))
         return self
@@ -117,8 +113,6 @@ class Server:
             try:
                 await self._entered().__aexit__(exc_type, exc, traceback)
             finally:
-                for wire in list(self._scopes):
-                    wire.abort()  # let in, but its task never ran
                 self._closed.set()
 
     @property
