@@ -114,7 +114,9 @@ class Rig:
 
     def adapted(self, source: str) -> str:
         """Let the snippet talk to this server instead of the one it names."""
-        scheme, server = ("wss", self.secure) if "ssl." in source else ("ws", self.plain)
+        scheme, server = (
+            ("wss", self.secure) if "ssl." in source else ("ws", self.plain)
+        )
         here = f"{scheme}://localhost:{port_of(server)}"
         source = re.sub(r"wss?://(example\.com|localhost:8765)", here, source)
         return source.replace("anyio.run(main)", "await main()")

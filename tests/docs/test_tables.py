@@ -229,9 +229,7 @@ def test_every_default_of_the_client_is_stated() -> None:
 def test_connect_differs_from_the_client_as_it_is_said() -> None:
     of_client, of_connect = keywords(wsclient.Client), keywords(connect)
     assert of_connect.keys() < of_client.keys()
-    different = {
-        name for name, value in of_connect.items() if value != of_client[name]
-    }
+    different = {name for name, value in of_connect.items() if value != of_client[name]}
     assert different == {"slow_timeout"}
     assert of_connect["slow_timeout"] is None
 
