@@ -102,7 +102,7 @@ class Rig:
         """End every connection, from the server's side."""
         for server in self.plain, self.secure:
             for connection in server.connections:
-                connection.end(Reason.LOCAL, "the test drops it", code=1012)
+                connection.end(Reason.LOCAL, "the test drops it", code=1001)
 
     # Running.
 

@@ -43,7 +43,7 @@ def test_every_name_on_a_page_is_there(page: Path) -> None:
     for name in re.findall(r"\bwsclient\.([A-Z]\w+)", text):
         assert hasattr(wsclient, name), name
     held = {"client": wsclient.Client, "ws": wsclient.Connection}
-    held["server"] = wsclient.Server  # type: ignore[assignment]
+    held["server"] = wsclient.Server
     for variable, kind in held.items():
         for name in re.findall(rf"(?<![\w./-]){variable}\.([a-z]\w+)", text):
             if name != "py":
