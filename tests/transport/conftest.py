@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import trustme
 
+from wsclient.testing.clock import virtual_backend
+
 HAS_UVLOOP = importlib.util.find_spec("uvloop") is not None
 
 # What each backend can be run as, by name.
@@ -24,9 +26,17 @@ BACKENDS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def backend(name: str) -> tuple[str, dict[str, Any]]:
     """Return what an ``anyio_backend`` fixture returns."""
+    if name.startswith("virtual-"):
+        return virtual_backend(name.removeprefix("virtual-"))
     if name == "uvloop" and not HAS_UVLOOP:
         pytest.skip("uvloop is not installed")
     return BACKENDS[name]
+
+
+virtual = pytest.mark.parametrize(
+    "anyio_backend", ["virtual-asyncio", "virtual-trio"], indirect=True
+)
+"""Runs a test in virtual time on both backends."""
 
 
 @pytest.fixture(params=[*BACKENDS])

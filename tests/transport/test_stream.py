@@ -1,0 +1,182 @@
+"""Any byte stream as a wire, and any wire as a byte stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+from anyio.abc import ByteStream, SocketAttribute
+
+from wsclient.testing.contract import (
+    WIRE_CHECKS,
+    WireCheck,
+    drain_feeds_what_is_readable_even_while_paused,
+    last_words_come_before_a_failed_write_is_told,
+)
+from wsclient.testing.wires import wire_pair
+from wsclient.transport.stream import StreamWire, WireStream
+
+from .conftest import HANG, virtual
+
+CHECKS = [
+    check
+    for check in WIRE_CHECKS
+    if check is not drain_feeds_what_is_readable_even_while_paused
+]
+
+
+class MemoryStream(ByteStream):
+    """One end of a byte stream in memory, as anyio's own object streams make it."""
+
+    def __init__(self, send: Any, receive: Any) -> None:
+        self._send = send
+        self._receive = receive
+        self._rest = b""
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Any]:
+        return {SocketAttribute.remote_port: lambda: 443}
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        if not self._rest:
+            self._rest = await self._receive.receive()
+        data, self._rest = self._rest[:max_bytes], self._rest[max_bytes:]
+        return data
+
+    async def send(self, item: bytes) -> None:
+        await self._send.send(item)
+
+    async def send_eof(self) -> None:
+        self._send.close()
+
+    async def aclose(self) -> None:
+        self._send.close()
+        self._receive.close()
+        await anyio.lowlevel.checkpoint()
+
+
+def memory_streams() -> tuple[ByteStream, ByteStream]:
+    there = anyio.create_memory_object_stream[bytes](0)
+    back = anyio.create_memory_object_stream[bytes](0)
+    return MemoryStream(there[0], back[1]), MemoryStream(back[0], there[1])
+
+
+@virtual
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: str(check.__name__))
+async def test_the_contract_is_kept_over_memory(check: WireCheck) -> None:
+    left, right = memory_streams()
+    await check(StreamWire(left), StreamWire(right))
+
+
+@asynccontextmanager
+async def socket_streams() -> AsyncIterator[tuple[ByteStream, ByteStream]]:
+    send, receive = anyio.create_memory_object_stream[ByteStream](1)
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as group,
+        send,
+        receive,
+    ):
+        group.start_soon(listener.serve, send.send)
+        port = listener.extra(SocketAttribute.local_port)
+        left = await anyio.connect_tcp("127.0.0.1", port)
+        right = await receive.receive()
+        # anyio's accepted streams read without bound until a receive() has waited.
+        group.start_soon(left.send, b".")
+        assert await right.receive() == b"."
+        yield left, right
+        await anyio.aclose_forcefully(left)
+        await anyio.aclose_forcefully(right)
+        group.cancel_scope.cancel()
+
+
+# On asyncio, anyio's own stream drops what it has not read when a send fails.
+KEPT_BY_ANYIO = [
+    check
+    for check in CHECKS
+    if check is not last_words_come_before_a_failed_write_is_told
+]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("check", KEPT_BY_ANYIO, ids=lambda check: str(check.__name__))
+async def test_the_contract_is_kept_over_sockets(check: WireCheck) -> None:
+    with anyio.fail_after(HANG):
+        async with socket_streams() as (left, right):
+            await check(StreamWire(left), StreamWire(right))
+
+
+@virtual
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: str(check.__name__))
+async def test_a_wire_shown_as_a_stream_and_taken_as_a_wire_is_a_wire(
+    check: WireCheck,
+) -> None:
+    left, right = wire_pair()
+    await check(StreamWire(WireStream(left)), StreamWire(WireStream(right)))
+
+
+@virtual
+async def test_a_send_cut_short_before_adoption_ends_the_wire() -> None:
+    """Nobody knows how much of it has left; going on would tear a frame."""
+    left, right = memory_streams()
+    wire = StreamWire(left)
+    told: list[Exception] = []
+    wire.start(lambda chunk: None, told.append, lambda: None)
+    wire.write(b"half")
+    with anyio.move_on_after(1) as scope:
+        await wire.flush()
+    assert scope.cancelled_caught
+    await wire.flush()
+    assert [type(error) for error in told] == [ConnectionAbortedError]
+    await right.aclose()
+
+
+@virtual
+async def test_a_wire_as_a_stream_receives_sends_and_ends() -> None:
+    left, right = wire_pair(latency=0.1)
+    with_left, with_right = WireStream(left), WireStream(right)
+    await with_left.send(b"hello")
+    assert await with_right.receive(3) == b"hel"
+    assert await with_right.receive() == b"lo"
+    assert with_right.extra(SocketAttribute.remote_port) == 40_000
+    await with_left.aclose()
+    with pytest.raises(anyio.EndOfStream):
+        await with_right.receive()
+    with pytest.raises(anyio.ClosedResourceError):
+        await with_left.send(b"more")
+    with pytest.raises(NotImplementedError):
+        await with_right.send_eof()
+    await with_right.aclose()
+
+
+@virtual
+async def test_a_wire_as_a_stream_tells_its_loss_with_the_cause() -> None:
+    left, right = wire_pair()
+    stream = WireStream(left)
+    right.out.reset()
+    with pytest.raises(anyio.BrokenResourceError) as caught:
+        await stream.receive()
+    assert isinstance(caught.value.__cause__, ConnectionResetError)
+    with pytest.raises(anyio.BrokenResourceError):
+        await stream.send(b"more")
+    await stream.aclose()
+    right.abort()
+
+
+@virtual
+async def test_a_wire_as_a_stream_reads_no_more_than_it_can_hold() -> None:
+    left, right = wire_pair()
+    stream = WireStream(right)
+    left.start(lambda chunk: None, print, lambda: None)
+    async with anyio.create_task_group() as group:
+        left.adopt(lambda task: group.start_soon(task))
+        left.write(bytes(1_000_000))
+        received = 0
+        while received < 1_000_000:
+            received += len(await stream.receive(1000))
+            assert left.buffered + received + 3 * 65536 + 1000 >= 1_000_000
+        left.abort()
+    await stream.aclose()
