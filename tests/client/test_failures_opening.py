@@ -67,9 +67,11 @@ async def test_s04_an_upgrade_that_is_never_answered_ends_at_open_timeout() -> N
 
 
 async def test_s04_an_upgrade_that_is_never_answered_is_retried() -> None:
-    async with Net(says_nothing, says_nothing) as net:
-        async with net.client(open_timeout=7, wait=waits(2)):
-            assert len(net.peers) == 3
+    async with (
+        Net(says_nothing, says_nothing) as net,
+        net.client(open_timeout=7, wait=waits(2)),
+    ):
+        assert len(net.peers) == 3
     assert gaps(net.dials) == pytest.approx([9, 9])
 
 
@@ -216,9 +218,11 @@ async def test_s10_accept_then_close_1008_comes_back_slowly_once_it_has_worked()
         await anyio.sleep(11)
         peer.close(1008, "revoked")
 
-    async with Net(works_once, default=violates_policy) as net:
-        async with net.client(stable_after=5, first="background"):
-            await anyio.sleep(3600)
+    async with (
+        Net(works_once, default=violates_policy) as net,
+        net.client(stable_after=5, first="background"),
+    ):
+        await anyio.sleep(3600)
     assert all(gap >= 30 for gap in gaps(net.dials[1:]))
     assert len(net.dials) > 3600 // 60
 

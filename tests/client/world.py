@@ -29,7 +29,7 @@ from wsclient.protocol import (
     Request,
     Role,
 )
-from wsclient.testing.wires import wire_pair
+from wsclient.testing.wires import SimulatedWire, wire_pair
 from wsclient.transport import accept, close_listener, listen
 from wsclient.transport.tls import TLSWire, secure
 from wsclient.wire import Lost, Reached, Wire
@@ -38,7 +38,7 @@ __all__ = ("Loopback", "Net", "Peer", "World", "accepts", "header")
 
 Message = str | bytes
 
-LIFETIME = 30 * 24 * 3600.0
+LIFETIME = 100_000.0
 """Virtual seconds after which a test in memory has come to a standstill."""
 
 HANG = 30.0
@@ -65,6 +65,7 @@ class Peer:
             when the end of its TCP came.
         messages: everything it received, in order.
         events: all that the client's bytes meant, with the time.
+        below: the wire below TLS, if there is TLS.
         ended: how TCP ended: "eof" by the client, an error, or what was done here.
         raw: all bytes that came, in a ``raw`` world, where nobody speaks WebSocket.
 
@@ -77,9 +78,11 @@ class Peer:
         endpoint: Endpoint,
         reset: Callable[[], None],
         *,
+        below: Wire | None = None,
         raw: bool = False,
     ) -> None:
         self.wire = wire
+        self.below = wire if below is None else below
         self.raw: bytearray | None = bytearray() if raw else None
         self.number = number
         self.endpoint = endpoint
@@ -193,6 +196,19 @@ class Peer:
         """Break the connection: the client is told so at once."""
         self._reset()
         self._gone("reset")
+
+    def say_fin(self) -> None:
+        """Say FIN below TLS, without its close_notify, and read on."""
+        if hasattr(self.below, "out"):
+            cast(SimulatedWire, self.below).out.eof()
+        else:
+            raw_socket(self.below).shutdown(socket.SHUT_WR)
+
+    def vanish(self) -> None:
+        """Be behind a black hole from now on; in memory only."""
+        wire = cast(SimulatedWire, self.below)
+        wire.out.silence()
+        wire.into.silence()
 
     # What the wire tells.
 
@@ -327,7 +343,9 @@ class World:
         secured = (
             wire if self.tls is None else TLSWire(wire, self.tls, server_side=True)
         )
-        peer = Peer(secured, len(self.peers) + 1, endpoint, reset, raw=self._raw)
+        peer = Peer(
+            secured, len(self.peers) + 1, endpoint, reset, below=wire, raw=self._raw
+        )
         self.peers.append(peer)
         self._group.start_soon(self._play, peer, script)
         self._news.set()
@@ -377,16 +395,16 @@ class World:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        failed = isinstance(exc, Exception)
         try:
-            if exc is None or failed:
+            if exc is None or isinstance(exc, Exception):
                 await self._leave()
         except BaseException as error:
             self._group.cancel_scope.cancel()
             await self._stack.__aexit__(type(error), error, error.__traceback__)
             raise
         self._group.cancel_scope.cancel()
-        if failed:  # is not for the group, which would wrap it
+        if isinstance(exc, Exception):  # is not for the group, which would wrap it
+            exc.add_note(f"scripts raised {self.errors}")
             await self._stack.__aexit__(None, None, None)
             return False
         swallowed = await self._stack.__aexit__(exc_type, exc, traceback)
@@ -546,9 +564,16 @@ class Loopback(World):
 
 def reset_socket(wire: Wire) -> None:
     """Let the kernel say RST at once, whatever was sent before."""
-    raw = wire.extra_attributes[SocketAttribute.raw_socket]()
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    linger = struct.pack("ii", 1, 0)
+    raw_socket(wire).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     wire.abort()
+
+
+def raw_socket(wire: Wire) -> socket.socket:
+    """The socket of a real wire."""
+    raw = wire.extra_attributes[SocketAttribute.raw_socket]()
+    assert isinstance(raw, socket.socket)
+    return raw
 
 
 def on_asyncio() -> bool:
