@@ -264,7 +264,7 @@ async def test_s5_a_byte_every_second_does_not_buy_more_time(early: bytes) -> No
 
 async def test_without_open_timeout_a_server_may_take_its_time() -> None:
     async def slow(peer: Peer) -> None:
-        await anyio.sleep(80_000)
+        await anyio.sleep(600)
         await peer.accept()
         await peer.until_gone()
 
@@ -274,7 +274,7 @@ async def test_without_open_timeout_a_server_may_take_its_time() -> None:
             net.url(), dial=net.dial, open_timeout=None, ping_interval=None
         ),
     ):
-        assert anyio.current_time() > 80_000
+        assert anyio.current_time() > 600
 
 
 @pytest.mark.parametrize("phase", [Phase.DNS, Phase.TCP, Phase.TLS])
