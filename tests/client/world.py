@@ -177,15 +177,21 @@ class Peer:
     def send(self, *messages: Message) -> None:
         """Send messages, whether the kernel has room or not."""
         for message in messages:
-            self.wire.write(self.endpoint.encode(message))
+            self._write(partial(self.endpoint.encode, message))
 
     def ping(self, payload: bytes = b"") -> None:
         """Send a ping."""
-        self.wire.write(self.endpoint.ping(payload))
+        self._write(partial(self.endpoint.ping, payload))
 
     def close(self, code: int | None = 1000, reason: str = "") -> None:
         """Send a Close frame."""
-        self.wire.write(self.endpoint.close(code, reason))
+        self._write(partial(self.endpoint.close, code, reason))
+
+    def _write(self, encode: Callable[[], bytes]) -> None:
+        """Send, unless the client has said Close or gone: the script ends then."""
+        if self.ended or self.closed_at is not None:
+            raise EOFError("the client has gone")
+        self.wire.write(encode())
 
     def hang_up(self) -> None:
         """Say FIN, without a Close frame; nothing more is read."""
