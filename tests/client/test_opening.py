@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+import tenacity
 import trustme
 
 import wsclient
@@ -462,10 +463,20 @@ async def test_wss_is_never_plain_even_without_a_context() -> None:
         contexts.append(tls)
         raise ConnectionRefusedError
 
-    for connecting in [wsclient.connect("wss://a.test", dial=dial) for _ in range(2)]:
-        with pytest.raises(wsclient.ConnectError):
-            async with connecting:
-                raise AssertionError("it cannot be open")
+    with pytest.raises(wsclient.ConnectError):
+        async with wsclient.connect("wss://a.test", dial=dial):
+            raise AssertionError("it cannot be open")
+    client = wsclient.Client(
+        "wss://a.test",
+        dial=dial,
+        wait=lambda state: 0.0,
+        stop=tenacity.stop_after_attempt(2),
+    )
+    with pytest.raises(wsclient.GaveUp):
+        async with client:
+            raise AssertionError("it cannot be open")
+    assert len(contexts) == 3
+    assert contexts[1] is contexts[2], "made once: reading the system's takes long"
     for context in contexts:
         assert isinstance(context, ssl.SSLContext)
         assert context.verify_mode is ssl.CERT_REQUIRED

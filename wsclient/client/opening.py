@@ -183,10 +183,9 @@ class Opening:
             tls = self._default_tls
         try:
             return await self._dial(uri.host, uri.port, tls=tls, reached=run.reached)
-        except OSError as exc:
-            # A ConnectError is what a dial raises; one of the user's may not know.
-            if isinstance(exc, ConnectError):
-                raise
+        except ConnectError:
+            raise
+        except OSError as exc:  # a dial of the user's may not know
             detail = f"dialling failed: {exc}"
             raise ConnectError(run.facts(Reason.REFUSED, detail)) from exc
 
@@ -235,14 +234,12 @@ class _Run:
 
     def rejection(self) -> HandshakeRejected | None:
         """Return the refusal whose body never ended, if there is one, with its part."""
-        for event in self.endpoint.receive_eof() if self.endpoint else ():
-            if isinstance(event, Rejection):
-                text = f"the server refused the upgrade with HTTP {event.status}"
+        match self.endpoint.receive_eof() if self.endpoint else ():
+            case [Rejection(status=status, headers=headers, body=body)]:
+                text = f"the server refused the upgrade with HTTP {status}"
+                facts = self.facts(Reason.REJECTED, text, Initiator.PEER)
                 return HandshakeRejected(
-                    self.facts(Reason.REJECTED, text, Initiator.PEER),
-                    status=event.status,
-                    headers=event.headers,
-                    body=event.body,
+                    facts, status=status, headers=headers, body=body
                 )
         return None
 
