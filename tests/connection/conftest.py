@@ -1,4 +1,4 @@
-"""Everything here runs in virtual time, over wires that push and wires that are pulled."""
+"""Everything here runs in virtual time, over pushed and over pulled wires."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from wsclient.testing.clock import virtual_backend
+
+from .peer import Certificates
 
 # The backend, and whether our wire is fed by itself or must be pumped.
 KINDS = {
@@ -30,3 +32,8 @@ def anyio_backend(kind: str) -> tuple[str, dict[str, Any]]:
 @pytest.fixture
 def pushed(kind: str) -> bool:
     return KINDS[kind][1]
+
+
+@pytest.fixture(scope="session")
+def certificates() -> Certificates:
+    return Certificates()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import cast
 
 import anyio
+import trustme
 from anyio.lowlevel import checkpoint
 
 from wsclient.connection import Connection, Timeouts
@@ -16,11 +18,15 @@ from wsclient.protocol import (
     Event,
     Limits,
     Request,
+    Response,
     Role,
+    State,
     parse_uri,
 )
 from wsclient.tasks import OwnedTasks
 from wsclient.testing.wires import SimulatedWire, wire_pair
+from wsclient.transport.tls import TLSWire
+from wsclient.wire import Wire
 
 URL = parse_uri("ws://example.com/")
 
@@ -33,6 +39,8 @@ class Peer:
     Plays the other end of a connection.
 
     Attributes:
+        wire: what it speaks over.
+        into, out: the network between the two, as the peer sees it.
         events: what arrived, in order.
         times: when each of them did.
         ended: "eof", or the failure, once it has come.
@@ -40,8 +48,10 @@ class Peer:
 
     """
 
-    def __init__(self, wire: SimulatedWire, endpoint: Endpoint) -> None:
+    def __init__(self, wire: Wire, network: SimulatedWire, endpoint: Endpoint) -> None:
         self.wire = wire
+        self.into = network.into
+        self.out = network.out
         self.endpoint = endpoint
         self.events: list[Event] = []
         self.times: list[float] = []
@@ -65,7 +75,8 @@ class Peer:
     @property
     def others(self) -> list[Event]:
         """What arrived beside messages and the handshake."""
-        return [e for e in self.events if not isinstance(e, str | bytes | Request)]
+        usual = str | bytes | Request | Response
+        return [event for event in self.events if not isinstance(event, usual)]
 
     async def until(self, happened: Callable[[], object]) -> None:
         while not happened():
@@ -77,7 +88,8 @@ class Peer:
         return self.messages
 
     async def until_ended(self) -> None:
-        await self.until(lambda: self.ended is not None)
+        """Until TCP has ended, by whichever side."""
+        await self.until(lambda: self.ended is not None or self.gone)
 
     # What it does.
 
@@ -94,11 +106,11 @@ class Peer:
     def close(self, code: int | None = 1000, reason: str = "") -> None:
         self.wire.write(self.endpoint.close(code, reason))
 
-    def reply(self) -> None:
+    def reply(self, *, ending_tcp: bool = True) -> None:
         """Send what is owed; a server that has both Close frames ends TCP."""
         if self.endpoint.pending:
             self.wire.write(self.endpoint.data_to_send())
-        if self.endpoint.role is Role.SERVER and self.closed:
+        if ending_tcp and self.endpoint.role is Role.SERVER and self.closed:
             self.finish()
 
     @property
@@ -114,18 +126,18 @@ class Peer:
 
     def hang_up(self) -> None:
         """FIN, without a Close frame; it goes on reading."""
-        self.wire.out.eof()
+        self.out.eof()
 
     def reset(self) -> None:
-        self.wire.out.reset()
+        self.out.reset()
 
     # What its wire calls.
 
     def _fed(self, chunk: memoryview | None) -> None:
         if chunk is None:
-            self._end("eof")
             if self.polite:
                 self.finish()
+            self._end("eof")
             return
         for event in self.endpoint.receive_data(bytes(chunk)):
             self._take(event)
@@ -171,6 +183,7 @@ async def connected(
     latency: float = 0.0,
     capacity: int = 65536,
     max_message_size: int | None = 2**20,
+    tls: Certificates | None = None,
 ) -> AsyncIterator[tuple[Connection, Peer]]:
     """
     Open a connection to a :class:`Peer`; it is to be entered and left by the test.
@@ -179,22 +192,28 @@ async def connected(
     left open.
 
     """
-    here, there = wire_pair(
-        latency=latency, capacity=capacity, pushed=(pushed, False)
-    )
+    here, there = wire_pair(latency=latency, capacity=capacity, pushed=(pushed, False))
     limits = limits or Limits()
     other = Role.SERVER if role is Role.CLIENT else Role.CLIENT
     failures: list[Exception] = []
     with anyio.fail_after(86_400):
         async with OwnedTasks(failures.append) as tasks:
             there.adopt(tasks.start_soon)
-            peer = Peer(there, Endpoint(other, deflate=deflate, max_message_size=None))
+            wire: Wire = here
+            peer_wire: Wire = there
+            if tls is not None:
+                wire, peer_wire = await _secured(here, there, tls)
+            peer = Peer(
+                peer_wire,
+                there,
+                Endpoint(other, deflate=deflate, max_message_size=None),
+            )
             tasks.start_soon(peer.run)
             endpoint = Endpoint(
                 role, limits=limits, deflate=deflate, max_message_size=max_message_size
             )
             connection = Connection(
-                here,
+                wire,
                 endpoint,
                 host="example.com",
                 timeouts=timeouts,
@@ -205,15 +224,40 @@ async def connected(
             if role is Role.CLIENT:
                 await connection.open(endpoint.connect(URL))
             else:
-                there.write(peer.endpoint.connect(URL))
+                peer.write(peer.endpoint.connect(URL))
                 assert await connection.receive_request() is not None
                 await connection.accept(None)
+                await peer.until(lambda: peer.endpoint.state is State.OPEN)
             yield connection, peer
             for _ in range(3):  # asyncio's transports close in a callback
                 await checkpoint()
             assert cast("_Closes", here)._sock.closed, "our end was left open"
-            there.abort()
+            peer.gone = True
+            peer.wire.abort()
     assert not failures
+
+
+class Certificates:
+    """Contexts of a server and of a client that trusts it."""
+
+    def __init__(self) -> None:
+        authority = trustme.CA()
+        self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("example.com", "127.0.0.1").configure_cert(self.server)
+        self.client = ssl.create_default_context()
+        authority.configure_trust(self.client)
+
+
+async def _secured(
+    here: Wire, there: Wire, certificates: Certificates
+) -> tuple[Wire, Wire]:
+    """Our end is the TLS client, whatever it is above."""
+    ours = TLSWire(here, certificates.client, server_hostname="example.com")
+    theirs = TLSWire(there, certificates.server, server_side=True)
+    async with anyio.create_task_group() as group:
+        group.start_soon(ours.handshake)
+        await theirs.handshake()
+    return ours, theirs
 
 
 class _Closes:
