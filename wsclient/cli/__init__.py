@@ -6,9 +6,9 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from random import SystemRandom
 
-from .. import __version__
 from .demo import Settings, run
 
 __all__ = ("main",)
@@ -39,9 +39,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="wsclient",
         description="WebSocket conversations that outlive their connections.",
     )
-    parser.add_argument(
-        "--version", action="version", version=f"wsclient {__version__}"
-    )
+    version = import_module("..", __name__).__version__  # the face knows it
+    parser.add_argument("--version", action="version", version=f"wsclient {version}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     demo = commands.add_parser(
         "demo",

@@ -90,7 +90,8 @@ class Demo:
         verdict = compare(
             read_ledger(self._directory), story.received, frozenset(self._settled)
         )
-        faults = [fault for each in story.incidents if (fault := each.fault())]
+        over = story.incidents[: -1 if self.interrupted else None]
+        faults = [fault for each in over if (fault := each.fault())]
         return replace(verdict, faults=(*verdict.faults, *faults))
 
     async def _play(self) -> None:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import os
 import signal
 import socket
 import struct
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import anyio
-import anyio.to_thread
+import anyio.from_thread
+import anyio.lowlevel
 from anyio.abc import SocketAttribute
+from anyio.streams.memory import MemoryObjectReceiveStream
 
 from ..connection import Connection
 from ..errors import ConnectionClosed, ConnectionLost, Reason
@@ -149,20 +155,21 @@ class DemoServer:
 
     async def _obey(self) -> None:
         """Do what is asked, one line at a time, until there are no more lines."""
-        while line := await anyio.to_thread.run_sync(
-            sys.stdin.readline, abandon_on_cancel=True
-        ):
-            command = json.loads(line)
-            guest = self._guests.get(command["connection"])
-            if guest is not None:
-                if command["then"] == "refuse":
-                    self._to_refuse = command["times"]
-                elif command["then"] == "mute":
-                    self._to_ignore = command["times"]
-                await self._drop(guest, command["drop"])
-            report(event="done", ok=guest is not None)
+        async with lines_of_stdin() as lines:
+            async for line in lines:
+                await self._do(json.loads(line))
         self._ended = True
         self._leave.set()
+
+    async def _do(self, command: dict[str, Any]) -> None:
+        guest = self._guests.get(command["connection"])
+        if guest is not None:
+            if command["then"] == "refuse":
+                self._to_refuse = command["times"]
+            elif command["then"] == "mute":
+                self._to_ignore = command["times"]
+            await self._drop(guest, command["drop"])
+        report(event="done", ok=guest is not None)
 
     async def _drop(self, guest: Guest, how: str) -> None:
         connection = guest.connection
@@ -236,6 +243,30 @@ def generation_of(request: Request) -> int:
     return int(next(told, "0"))
 
 
+def lines_of_stdin() -> MemoryObjectReceiveStream[bytes]:
+    """
+    Return what a thread reads from stdin; the stream ends with it.
+
+    The thread does not keep a process alive whose event loop has failed: hence neither
+    a worker thread nor ``sys.stdin``, whose lock would be held at the end.
+
+    """
+    send, receive = anyio.create_memory_object_stream[bytes](math.inf)
+    token = anyio.lowlevel.current_token()
+
+    def read() -> None:
+        with (
+            open(0, "rb", buffering=0, closefd=False) as stdin,
+            suppress(anyio.RunFinishedError),
+        ):
+            for line in stdin:
+                anyio.from_thread.run_sync(send.send_nowait, line, token=token)
+            anyio.from_thread.run_sync(send.close, token=token)
+
+    threading.Thread(target=read, daemon=True).start()
+    return receive
+
+
 def report(**values: object) -> None:
     """Tell the parent, in one line."""
     sys.stdout.write(json.dumps(values) + "\n")
@@ -248,7 +279,9 @@ async def run(options: argparse.Namespace, ledger: Ledger) -> None:
     await DemoServer(options.port, options.process, ledger, random).run()
 
 
-def main(arguments: Sequence[str] | None = None, keep: type[Ledger] = Ledger) -> None:
+def main(
+    arguments: Sequence[str] | None = None, keep: Callable[[Path], Ledger] = Ledger
+) -> None:
     """Be the server's process; it ends when its stdin does, and so with its parent."""
     parser = argparse.ArgumentParser(prog="demo_server", description=__doc__)
     parser.add_argument("--port", type=int, required=True)

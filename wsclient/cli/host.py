@@ -52,7 +52,6 @@ class Host:
         self._backend = backend
         self._subscribed = subscribed
         self._process: Process | None = None
-        self._ending = False
         self._number = 0
         self._listening = anyio.Event()
         self._answered = anyio.Event()
@@ -89,7 +88,6 @@ class Host:
 
         """
         self._number += 1
-        self._ending = False
         self._listening = anyio.Event()
         with anyio.CancelScope(shield=True):  # or nobody would know of it
             self._process = process = await anyio.open_process(
@@ -110,10 +108,10 @@ class Host:
 
     async def kill(self) -> None:
         """``kill -9``, and wait for it."""
-        assert self._process is not None
-        self._ending = True
-        self._process.kill()
-        await self._process.wait()
+        process, self._process = self._process, None
+        assert process is not None
+        with anyio.CancelScope(shield=True):
+            await _bury(process)
 
     async def ask(self, connection: str, trouble: Trouble) -> bool:
         """
@@ -132,7 +130,10 @@ class Host:
             "times": trouble.times,
         }
         self._answered = anyio.Event()
-        await self._process.stdin.send(json.dumps(command).encode() + b"\n")
+        try:
+            await self._process.stdin.send(json.dumps(command).encode() + b"\n")
+        except anyio.BrokenResourceError:
+            raise HostError("the server's process ended unasked") from None
         await self._patiently(self._answered, "answer")
         return self._answer
 
@@ -150,8 +151,11 @@ class Host:
             while True:
                 self._take(json.loads(await lines.receive_until(b"\n", LONGEST)))
         except (anyio.IncompleteRead, anyio.BrokenResourceError):
-            if not self._ending:
+            if process is self._process:
                 raise HostError("the server's process ended unasked") from None
+        finally:
+            with anyio.CancelScope(shield=True):
+                await process.stdout.aclose()
 
     def _take(self, report: dict[str, object]) -> None:
         match report:
@@ -167,17 +171,22 @@ class Host:
 
     async def _end(self) -> None:
         """Let it end by itself, which it does at the end of its stdin; or kill it."""
-        process = self._process
-        if process is None:
-            return
-        self._ending = True
-        assert process.stdin is not None
-        await process.stdin.aclose()
-        with anyio.move_on_after(PARTING):
-            await process.wait()
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        process, self._process = self._process, None
+        if process is not None:
+            assert process.stdin is not None
+            await process.stdin.aclose()
+            with anyio.move_on_after(PARTING):
+                await process.wait()
+            await _bury(process)
+
+
+async def _bury(process: Process) -> None:
+    """Kill it if it lives, and wait for it."""
+    assert process.stdin is not None
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
+    await process.stdin.aclose()
 
 
 def _hold_port() -> socket.socket:
