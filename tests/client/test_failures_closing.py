@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,16 +10,16 @@ from typing import Any
 import anyio
 import pytest
 import trio
-import trustme
 
 import wsclient
 from wsclient import Limits, Reason, State
 from wsclient.supervisor import LifeEnded
 
+from .authority import Authority, authority
 from .inv import anyio_backend, inv
 from .world import Loopback, Net, Peer
 
-__all__ = ("anyio_backend", "inv")
+__all__ = ("anyio_backend", "authority", "inv")
 
 BOTH_WORLDS = pytest.mark.parametrize(
     "world", [Net, pytest.param(Loopback, marks=pytest.mark.real)]
@@ -341,22 +340,6 @@ async def test_s51_a_fin_in_answer_to_our_close_raises_nothing(
         async with server.client(close_timeout=1000) as client:
             pass
         assert client.state == State.CLOSED
-
-
-class Authority:
-    """A server's certificate, and who trusts it."""
-
-    def __init__(self) -> None:
-        authority = trustme.CA()
-        self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("localhost", "server.test").configure_cert(self.server)
-        self.client = ssl.create_default_context()
-        authority.configure_trust(self.client)
-
-
-@pytest.fixture(scope="session")
-def authority() -> Authority:
-    return Authority()
 
 
 @asynccontextmanager

@@ -9,15 +9,15 @@ from typing import Any
 
 import anyio
 import pytest
-import trustme
 
 import wsclient
 from wsclient import Attempt, Outcome, Phase, Reason
 
+from .authority import Authority, authority
 from .inv import anyio_backend, inv
 from .world import Loopback, Net, Peer, header
 
-__all__ = ("anyio_backend", "inv")
+__all__ = ("anyio_backend", "authority", "inv")
 
 
 def waits(seconds: float) -> Callable[[object], float]:
@@ -33,22 +33,6 @@ def gaps(times: list[float]) -> list[float]:
 async def says_nothing(peer: Peer) -> None:
     """Accept TCP and never answer."""
     peer.polite = False
-
-
-class Authority:
-    """A server's certificate, and who trusts it."""
-
-    def __init__(self) -> None:
-        authority = trustme.CA()
-        self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("localhost", "server.test").configure_cert(self.server)
-        self.client = ssl.create_default_context()
-        authority.configure_trust(self.client)
-
-
-@pytest.fixture(scope="session")
-def authority() -> Authority:
-    return Authority()
 
 
 # S4: TCP is accepted, the upgrade never answered.
