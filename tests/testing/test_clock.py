@@ -54,8 +54,11 @@ def test_each_backend_gets_a_clock_of_its_own() -> None:
         assert len(times) == 1
 
 
-def test_tasks_that_wait_for_each_other_are_told_by_name() -> None:
+def test_tasks_that_wait_for_each_other_are_told_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Under virtual time a deadlock would be a hang that no timeout ends."""
+    monkeypatch.setattr("wsclient.testing.clock._PATIENCE", 0.01)
     backend, options = virtual_backend("asyncio")
 
     async def waits_for_ever() -> None:

@@ -7,7 +7,9 @@ import gc
 import os
 import resource
 import socket
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -34,9 +36,15 @@ def address(host: str, port: int) -> AddressInfo:
     return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", place
 
 
-def open_descriptors() -> set[str]:
+def open_sockets() -> set[int]:
+    """The descriptors of sockets; event loops open other things when they like."""
     gc.collect()
-    return set(os.listdir("/proc/self/fd"))
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # the one that listed them
+            if os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+                found.add(int(name))
+    return found
 
 
 @pytest.fixture
@@ -218,21 +226,17 @@ async def test_a_refusal_lets_the_next_address_start_at_once(
 async def test_only_the_winner_stays_open(
     listener: socket.socket, deaf: tuple[str, int]
 ) -> None:
-    before = open_descriptors()
+    before = open_sockets()
     with anyio.fail_after(HANG):
         sock, _ = await connect_tcp(
             [address(*deaf), address(*deaf), address(*listener.getsockname())]
         )
     assert sock is not None
-    assert open_descriptors() - before == {str(sock.fileno())}
+    assert open_sockets() - before == {sock.fileno()}
     sock.close()
 
 
-def deadlines() -> list[float]:
-    return [0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.1, 0.26, 0.3]
-
-
-@pytest.mark.parametrize("seconds", deadlines())
+@pytest.mark.parametrize("seconds", [0.0, 0.001, 0.005, 0.1, 0.3])
 @pytest.mark.parametrize("heard", [True, False])
 async def test_cancelled_at_any_point_it_leaves_nothing_open(
     seconds: float,
@@ -249,7 +253,7 @@ async def test_cancelled_at_any_point_it_leaves_nothing_open(
         return [address(*deaf), address("127.0.0.1", port) if heard else address(*deaf)]
 
     await anyio.lowlevel.checkpoint()  # let the event loop open what it keeps
-    before = open_descriptors()
+    before = open_sockets()
     with anyio.fail_after(HANG):
         with anyio.move_on_after(seconds) as scope:
             await dial(
@@ -260,8 +264,8 @@ async def test_cancelled_at_any_point_it_leaves_nothing_open(
                 resolve=resolve,
             )
         assert scope.cancelled_caught
-        while open_descriptors() - before:  # uvloop closes some turns later
-            await anyio.sleep(0.001)
+        while open_sockets() - before:  # uvloop closes some turns later
+            await anyio.lowlevel.checkpoint()
 
 
 async def test_a_connection_to_itself_is_a_refusal(
@@ -309,6 +313,6 @@ async def test_what_ends_the_program_leaves_as_itself(
     def interrupted(sock: socket.socket) -> None:
         raise Interrupt
 
-    monkeypatch.setattr("wsclient.transport.dial.tune", interrupted)
+    monkeypatch.setattr(sys.modules[dial.__module__], "tune", interrupted)
     with pytest.raises(Interrupt):
         await connect_tcp([address(*deaf), address(*deaf)])

@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
+from wsclient.testing.contract import lend
 from wsclient.testing.wires import wire_pair
 
 from .conftest import virtual
@@ -45,7 +46,7 @@ async def test_unsent_bytes_go_on_in_the_owners_task_from_adoption_on() -> None:
     await right.pump()
     assert left.buffered == 6, "nobody sends yet"
     async with anyio.create_task_group() as group:
-        left.adopt(lambda task: group.start_soon(task))
+        left.adopt(lend(group))
         await right.pump()
     assert b"".join(other.told) == b"0123456789abcdef"
     assert ear.told == ["drained"]
@@ -62,7 +63,7 @@ async def test_a_flush_cancelled_after_adoption_hands_over_to_the_owner() -> Non
     async with anyio.create_task_group() as group:
 
         async def adopt_meanwhile() -> None:
-            left.adopt(lambda task: group.start_soon(task))
+            left.adopt(lend(group))
 
         with anyio.move_on_after(1) as scope:
             group.start_soon(adopt_meanwhile)
@@ -86,7 +87,7 @@ async def test_a_failed_write_is_told_by_a_task_or_by_who_waits_never_by_write(
     left.out.refuse(BrokenPipeError("gone"))
     async with anyio.create_task_group() as group:
         if adopted:
-            left.adopt(lambda task: group.start_soon(task))
+            left.adopt(lend(group))
         assert not left.write(b"one")
         assert not left.write(b"two")
         assert ear.told == []
@@ -106,7 +107,7 @@ async def test_adoption_after_a_failed_write_tells_it() -> None:
     left.out.refuse(BrokenPipeError("gone"))
     left.write(b"unheard")
     async with anyio.create_task_group() as group:
-        left.adopt(lambda task: group.start_soon(task))
+        left.adopt(lend(group))
     assert [type(item) for item in ear.told] == [BrokenPipeError]
     right.abort()
 

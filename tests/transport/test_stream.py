@@ -15,6 +15,7 @@ from wsclient.testing.contract import (
     WireCheck,
     drain_feeds_what_is_readable_even_while_paused,
     last_words_come_before_a_failed_write_is_told,
+    lend,
 )
 from wsclient.testing.wires import wire_pair
 from wsclient.transport.stream import StreamWire, WireStream
@@ -172,7 +173,7 @@ async def test_a_wire_as_a_stream_reads_no_more_than_it_can_hold() -> None:
     stream = WireStream(right)
     left.start(lambda chunk: None, print, lambda: None)
     async with anyio.create_task_group() as group:
-        left.adopt(lambda task: group.start_soon(task))
+        left.adopt(lend(group))
         left.write(bytes(1_000_000))
         received = 0
         while received < 1_000_000:

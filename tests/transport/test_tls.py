@@ -53,11 +53,10 @@ async def test_the_contract_is_kept_over_sockets(
 
 @virtual
 @checks
-@pytest.mark.parametrize("latency", [0.0, 0.005])
 async def test_the_contract_is_kept_over_simulated_wires(
-    check: WireCheck, latency: float, certificates: Certificates
+    check: WireCheck, certificates: Certificates
 ) -> None:
-    left, right = wire_pair(latency=latency)
+    left, right = wire_pair(latency=0.005)
     await check(*await secured(left, right, certificates))
 
 

@@ -12,6 +12,7 @@ __all__ = (
     "SimulatedWire",
     "Tap",
     "check_wire",
+    "lend",
     "virtual_backend",
     "wire_pair",
 )
@@ -23,6 +24,7 @@ _HOMES = {
     "WIRE_CHECKS": "contract",
     "Tap": "contract",
     "check_wire": "contract",
+    "lend": "contract",
     "Pipe": "wires",
     "SimulatedWire": "wires",
     "wire_pair": "wires",

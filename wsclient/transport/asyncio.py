@@ -67,6 +67,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
         self._resuming = False  # the transport is telling us just now
         self._silent = False  # nothing will be fed any more
         self._over = False
+        self._gone = False  # over, or the transport is and start() will tell
         self._early = bytearray()  # read before start()
         self._early_eof = False
         self._early_loss: Exception | None = None
@@ -131,10 +132,12 @@ class AsyncioWire(asyncio.BufferedProtocol):
             self._lose(error)
         else:
             self._early_loss = error
+            self._gone = True
+            self._wake_flushers()
 
     def hold(self) -> None:
         """Read nothing before start(); uvloop begins after connection_made()."""
-        if self._early_loss is None:
+        if not self._gone:
             self._transport.pause_reading()
 
     # The Wire.
@@ -150,7 +153,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
         self._started = True
         if self._early or self._early_eof or self._early_loss:
             self._loop.call_soon(self._catch_up)
-        elif not self._paused and not self._over:
+        elif not self._paused and not self._gone:
             self._transport.resume_reading()
 
     def adopt(self, spawn: Spawn) -> None:
@@ -163,16 +166,14 @@ class AsyncioWire(asyncio.BufferedProtocol):
         return self._loop.call_at(when, callback)
 
     def write(self, data: bytes) -> bool:
-        if self._over:
-            return True
+        if self._gone:
+            return self._over
         transport = self._transport
         transport.write(data)
         return not self._behind and not transport.is_closing()
 
     async def flush(self) -> None:
-        while (self._behind or self._transport.is_closing()) and not (
-            self._over or self._early_loss
-        ):
+        while not self._gone and (self._behind or self._transport.is_closing()):
             flusher = self._loop.create_future()
             self._flushers.append(flusher)
             try:
@@ -201,18 +202,18 @@ class AsyncioWire(asyncio.BufferedProtocol):
     def pause(self) -> None:
         if not self._paused:
             self._paused = True
-            if self._started and not self._silent:
+            if self._started and not self._silent and not self._gone:
                 self._transport.pause_reading()
 
     def resume(self) -> None:
         if self._paused:
             self._paused = False
-            if self._started and not self._silent:
+            if self._started and not self._silent and not self._gone:
                 self._transport.resume_reading()
 
     @property
     def buffered(self) -> int:
-        return 0 if self._over else self._transport.get_write_buffer_size()
+        return 0 if self._gone else self._transport.get_write_buffer_size()
 
     def finish(self) -> None:
         if not self._over:
@@ -228,7 +229,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
     async def aclose(self) -> None:
         self._silent = True
         self._lost = self._drained = _nothing
-        if not self._over and not self._paused:
+        if not self._gone and not self._paused:
             self._transport.pause_reading()
         self._wake_pumper()
         try:
@@ -275,7 +276,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
             self.eof_received()
         if self._early_loss is not None:
             self._lose(self._early_loss)
-        elif not (self._paused or self._silent):
+        elif not (self._paused or self._silent or self._gone):
             self._transport.resume_reading()
 
     def _lose(self, error: Exception) -> None:
@@ -286,7 +287,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
         lost(error)
 
     def _end(self) -> None:
-        self._over = self._silent = True
+        self._over = self._silent = self._gone = True
         self._feed = self._lost = self._drained = _nothing
         if self._resuming:
             # Aborted from inside, asyncio's transport would lose its connection twice.
