@@ -73,6 +73,7 @@ __all__ = (
     "serve",
     "Server",
     "HTTPResponse",
+    "Request",
     "cookies",
     # Settings
     "Deflate",
@@ -130,6 +131,7 @@ _LAZY = {
     "serve": "server",
     "Server": "server",
     "HTTPResponse": "server",
+    "Request": "server",
     "cookies": "server",
     "testing": "testing",
 }

@@ -54,6 +54,7 @@ from .supervisor import Subscription as Subscription
 from .supervisor import Topic as Topic
 from .supervisor import classify_default as classify_default
 from .server import HTTPResponse as HTTPResponse
+from .server import Request as Request
 from .server import Server as Server
 from .server import cookies as cookies
 from .server import serve as serve
