@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from .inv import anyio_backend, inv
 from .world import Net, Peer
 
@@ -16,8 +14,7 @@ async def test_it_goes() -> None:
         while True:
             peer.send(await peer.recv())
 
-    async with Net(default=echo) as net:
-        async with net.client() as client:
-            await client.send("hello")
-            assert await client.recv() == "hello"
+    async with Net(default=echo) as net, net.client() as client:
+        await client.send("hello")
+        assert await client.recv() == "hello"
     assert net.peer.close_code == 1000

@@ -37,6 +37,7 @@ from .lifecycle import (
     next_state,
 )
 from .outbox import Bell, Outbox
+from .policy import forget_frames
 from .router import Logger, Router
 from .seam import (
     Attempt,
@@ -253,6 +254,8 @@ class Loop(Generic[T]):
     async def _run(self) -> None:
         last: Outcome | None = None
         while True:
+            if last is not None:
+                forget_frames(last.error)
             last = await self._attempt(last)
             if self.leaving:
                 return

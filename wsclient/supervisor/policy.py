@@ -26,6 +26,7 @@ from .seam import Fatal, Kind, Outcome, Retry
 
 __all__ = (
     "classify_default",
+    "forget_frames",
     "needs_attention",
     "outcome_of",
     "parse_retry_after",
@@ -115,6 +116,22 @@ def classify_default(outcome: Outcome) -> Retry | Fatal:
     if outcome.kind is Kind.LIFE and outcome.initiator is not Initiator.US:
         return CODES_WITH_DELAY.get(outcome.code or 0, Retry())
     return Retry()
+
+
+def forget_frames(error: BaseException | None) -> None:
+    """
+    Let go of the frames through which an error came, and those behind it.
+
+    They hold the attempt, which holds how the one before it ended, and so on: failing
+    for ever would fill the memory.
+
+    """
+    errors = [error]
+    for one in errors:
+        if one is not None:
+            one.__traceback__ = None
+            behind = one.__cause__, one.__context__, *getattr(one, "exceptions", ())
+            errors += [other for other in behind if other not in errors]
 
 
 def parse_retry_after(value: str, now: float) -> float | None:
