@@ -208,7 +208,7 @@ class Events:
 
     """
 
-    __slots__ = ("_over", "_values", "_wake", "lost")
+    __slots__ = ("__weakref__", "_over", "_values", "_wake", "lost")
 
     def __init__(self, bound: int) -> None:
         self._values: deque[Event] = deque(maxlen=bound)

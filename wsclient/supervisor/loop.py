@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+from weakref import WeakSet
 
 import anyio
 
@@ -88,7 +89,7 @@ class Loop(Generic[T]):
         self._sleeping = Bell()
         self._asked = False  # reconnect() ended the present life
         self._stale = False  # the subprotocol belongs to an earlier generation
-        self._observers: list[Events] = []
+        self._observers: WeakSet[Events] = WeakSet()  # until nobody holds them
         self._changed = anyio.Event()
         self._failure: Callable[[], BaseException] | None = None
         self._standing = Standing(
@@ -159,7 +160,7 @@ class Loop(Generic[T]):
         if self.state in FINAL:
             events.finish()
         else:
-            self._observers.append(events)
+            self._observers.add(events)
         return events
 
     async def changed(self) -> None:
