@@ -8,6 +8,7 @@ import pytest
 
 from wsclient.errors import ArgumentError
 from wsclient.supervisor.checks import (
+    check_callable,
     check_count,
     check_one_of,
     check_seconds,
@@ -53,3 +54,13 @@ def test_an_unknown_word_is_refused_with_the_known_ones(value: object) -> None:
 
 def test_a_known_word_passes() -> None:
     check_one_of("word", "a", ["a", "b"])
+
+
+def test_what_cannot_be_called_is_refused_unless_it_may_be_left_out() -> None:
+    check_callable("hook", print)
+    check_callable("hook", None, optional=True)
+    for optional in False, True:
+        with pytest.raises(ArgumentError, match=r"hook='login'.*callable"):
+            check_callable("hook", "login", optional=optional)
+    with pytest.raises(ArgumentError, match="hook=None"):
+        check_callable("hook", None)

@@ -82,3 +82,18 @@ def test_one_message_of_any_size_passes(size: int) -> None:
     assert it.holders
     bounds.take(size, 0.0)
     assert not it.holders
+
+
+def test_who_holds_for_a_moment_is_released_when_it_is_over() -> None:
+    it, changes = reading()
+    over: list[str] = []
+    it.hold("briefly", 1.0, until=2.0, expired=lambda: over.append("briefly"))
+    assert it.expire(1.5) == 2.0
+    assert it.holders == ("briefly",)
+    it.hold("for long", 1.6)
+    assert it.expire(2.0) == float("inf")
+    assert over == ["briefly"]
+    assert it.holders == ("for long",)
+    it.release("for long", 3.0)
+    assert it.expire(3.0) == float("inf")
+    assert changes == ["changed", "changed"]

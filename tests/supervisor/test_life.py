@@ -16,6 +16,7 @@ from wsclient.errors import (
     GaveUp,
     GiveUp,
     HookError,
+    MessageTypeError,
     Phase,
     Reason,
     ReceiveTimeout,
@@ -32,7 +33,7 @@ from wsclient.supervisor import (
     State,
 )
 
-from .clients import Json, Words, fixed, plain, read, settle, topics, words
+from .clients import Json, Words, fixed, plain, read, settle, state_of, topics, words
 from .network import FakeLink, Network
 
 
@@ -62,7 +63,7 @@ async def test_on_connect_then_hello_then_the_registry_then_the_queue(
         await client.send("queued", when_down="queue")
         await settle()
         link = network.link
-        assert client.state is State.PREPARING
+        assert state_of(client) is State.PREPARING
         assert link.sent == ["login"]
         link.deliver("welcome")
         await settle()
@@ -70,7 +71,7 @@ async def test_on_connect_then_hello_then_the_registry_then_the_queue(
         link.deliver("hello?")
         await settle()
         assert link.sent == ["login", "hello", "a", "b", "queued"]
-        assert client.state is State.OPEN
+        assert state_of(client) is State.OPEN
 
 
 async def test_replay_starts_only_after_on_connect_returned(network: Network) -> None:
@@ -158,6 +159,32 @@ async def test_a_full_queue_pauses_the_next_connection_too(network: Network) -> 
         assert not network.links[1].paused
 
 
+async def test_reading_a_full_queue_helps_the_connection_that_is_there(
+    network: Network,
+) -> None:
+    async def slow(connection: Conversation[Data]) -> None:
+        if connection.generation > 1:
+            await anyio.sleep(5)
+
+    async with plain(network, on_connect=slow, max_messages=1) as client:
+        network.link.deliver("a")
+        network.link.lose()
+        await settle()
+        assert state_of(client) is State.DOWN
+        assert await client.recv() == "a"
+        assert client.stats.paused == ()
+        await anyio.sleep(6.5)
+        network.link.deliver("b")
+        assert network.link.paused
+        network.link.lose()
+        await anyio.sleep(2)
+        assert state_of(client) is State.PREPARING
+        assert [type(item) for item in await read(client)] == [Gap, str]
+        assert client.stats.paused == ()
+        await client.wait_open()
+        assert network.link.pauses == 0
+
+
 async def test_what_is_sent_while_preparing_goes_behind_what_was_queued(
     network: Network,
 ) -> None:
@@ -171,14 +198,18 @@ async def test_what_is_sent_while_preparing_goes_behind_what_was_queued(
     async with client, anyio.create_task_group() as group:
         first = await client.send("first", when_down="queue")
         await anyio.sleep(1.1)
-        assert client.state is State.PREPARING
+        assert state_of(client) is State.PREPARING
         late = await client.send("late", when_down="queue")
         group.start_soon(client.send, "waiting")
         await settle()
-        network.link.make_room(2)
+        network.link.make_room(1)
+        await settle()
+        assert network.link.sent == ["s"]
+        assert state_of(client) is State.PREPARING
+        network.link.make_room(1)
         await settle()
         assert network.link.sent == ["s", "first"]
-        assert client.state is State.OPEN
+        assert state_of(client) is State.OPEN
         assert (first.fate, late.fate) == ("sent", "queued")
         network.link.make_room()
         await settle()
@@ -199,7 +230,7 @@ async def test_a_drop_in_the_middle_of_the_replay_says_all_to_the_next(
     async with client:
         for generation in range(1, 6):
             await settle()
-            assert client.state is State.PREPARING
+            assert state_of(client) is State.PREPARING
             assert client.generation == generation
             assert network.link.sent == ["a"]
             network.link.lose()
@@ -250,7 +281,7 @@ async def test_waiting_for_oneself_in_a_hook_is_refused(
     caught: list[ConcurrencyError] = []
 
     async def hook(connection: Any) -> None:
-        calls = {
+        calls: dict[str, Any] = {
             "send": lambda: client.send("x", when_down="drop"),
             "recv": client.recv,
             "wait_open": client.wait_open,
@@ -359,7 +390,21 @@ async def test_a_hook_that_raises_anything_else_is_told_as_hook_error(
     assert caught.value.__cause__.__cause__ is error
     assert caught.value.reason is Reason.PREPARE_FAILED
     assert len(network.dials) == 1
-    assert client.state is State.FAILED
+    assert state_of(client) is State.FAILED
+
+
+async def test_what_a_subprotocol_raises_of_ours_stays_what_it_is(
+    network: Network,
+) -> None:
+    class Picky(Words):
+        def subscribe(self, topic: Any) -> list[str]:
+            raise MessageTypeError("not such a topic")
+
+    client = words(network, subprotocol=Picky)
+    await client.subscribe("a")
+    with pytest.raises(GaveUp, match="not such a topic") as caught:
+        await client.__aenter__()
+    assert isinstance(caught.value.__cause__, MessageTypeError)
 
 
 async def test_once_it_has_worked_a_raising_hook_is_retried_slowly(
@@ -374,7 +419,7 @@ async def test_once_it_has_worked_a_raising_hook_is_retried_slowly(
         network.link.lose()
         await anyio.sleep(40)
         assert network.dials == [0, at(1), at(31)]
-        assert client.state is State.OPEN
+        assert state_of(client) is State.OPEN
 
 
 async def test_give_up_in_a_hook_ends_the_client_whatever_classify_says(

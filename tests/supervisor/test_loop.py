@@ -44,6 +44,10 @@ def at(*times: float) -> Any:
     return pytest.approx(list(times), abs=0.01)
 
 
+def about(seconds: float) -> Any:
+    return pytest.approx(seconds, abs=0.01)
+
+
 def prove(client: Raw) -> None:
     client.mark_healthy()
 
@@ -509,9 +513,7 @@ async def test_gaps_tell_how_long_and_why(network: Network) -> None:
         late = await client.subscribe("late")
         await anyio.sleep(3)
         network.link.deliver("early:2", "late:1", "y")
-        gap = Gap(
-            generation=2, reason=Reason.EOF, offline_for=pytest.approx(3, abs=0.01)
-        )
+        gap = Gap(generation=2, reason=Reason.EOF, offline_for=about(3))
         assert await read(early) == ["early:1", gap, "early:2"]
         assert await read(client) == ["x", gap, "y"]
         assert await read(late) == ["late:1"]
@@ -535,7 +537,7 @@ async def test_a_connection_that_was_never_routed_makes_no_gap_of_its_own(
         await anyio.sleep(3)
         assert client.generation == 3
         assert await read(client) == [
-            Gap(generation=3, reason=Reason.EOF, offline_for=pytest.approx(2, abs=0.01))
+            Gap(generation=3, reason=Reason.EOF, offline_for=about(2))
         ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
 
@@ -38,8 +39,8 @@ from wsclient.supervisor.seam import Fatal, Kind, Outcome, Retry
 from .network import refused, rejected
 
 
-def facts(reason: Reason, phase: Phase = Phase.OPEN, **more: object) -> Facts:
-    return Facts(reason=reason, phase=phase, **more)  # type: ignore[arg-type]
+def facts(reason: Reason, phase: Phase = Phase.OPEN, **more: Any) -> Facts:
+    return Facts(reason=reason, phase=phase, **more)
 
 
 def closed(code: int, by: Initiator = Initiator.PEER) -> ConnectionClosed:
@@ -54,8 +55,8 @@ def closed(code: int, by: Initiator = Initiator.PEER) -> ConnectionClosed:
     )
 
 
-def lost(reason: Reason, **more: object) -> ConnectionLost:
-    return ConnectionLost(facts(reason, **more))
+def lost(reason: Reason) -> ConnectionLost:
+    return ConnectionLost(facts(reason))
 
 
 PLAIN_RETRY = [
@@ -154,7 +155,8 @@ def test_the_servers_wish_for_a_delay_is_a_floor() -> None:
         outcome = outcome_of(rejected(status, retry_after="7"), Kind.ATTEMPT)
         verdict = classify_default(outcome)
         assert isinstance(verdict, Retry)
-        assert (verdict.at_least, verdict.at_most) == (7.0, pytest.approx(7.7))
+        assert verdict.at_least == 7.0
+        assert verdict.at_most == pytest.approx(7.7)
 
 
 @pytest.mark.parametrize("status", [408, 425, 500, 502])

@@ -237,10 +237,11 @@ async def test_an_acknowledgement_is_of_the_present_connection(
             group.start_soon(wait)
             await settle()
             assert len(done) == 2
-            await sub.unsubscribe()
-            await shared.unsubscribe()
-            group.cancel_scope.cancel()
-        with pytest.raises(ConnectionClosed):
+            await anyio.sleep(2)
+            network.link.deliver('{"ok":"a"}')
+        assert len(done) == 3
+        await sub.unsubscribe()
+        with pytest.raises(ConnectionClosed, match="was unsubscribed"):
             await sub.acknowledged()
 
 
@@ -284,7 +285,7 @@ async def test_iterating_a_plain_subscription_says_what_to_do(
         sub = await client.subscribe("a")
         for call in (lambda: anext(sub), sub.recv, lambda: anext(sub.with_gaps())):
             with pytest.raises(LocalProtocolError, match="Iterate the client, or give"):
-                await call()  # type: ignore[operator]
+                await call()
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from wsclient.errors import (
 from wsclient.subprotocols import Plain
 from wsclient.supervisor import State, Supervisor
 
-from .clients import Raw, Words, fixed, plain, read, settle, words
+from .clients import Raw, Words, fixed, plain, read, settle, state_of, words
 from .network import FakeLink, Network, refused, rejected
 
 
@@ -77,7 +77,7 @@ async def test_all_ways_to_receive_are_there(network: Network) -> None:
 async def test_entering_waits_for_the_first_open(network: Network) -> None:
     network.answers.extend([refused(), rejected(503), None])
     async with plain(network) as client:
-        assert client.state is State.OPEN
+        assert state_of(client) is State.OPEN
         assert anyio.current_time() == pytest.approx(2, abs=0.01)
 
 
@@ -88,22 +88,22 @@ async def test_first_raise_raises_any_first_failure_itself(network: Network) -> 
     with pytest.raises(ConnectError) as caught:
         await client.__aenter__()
     assert caught.value is error
-    assert client.state is State.FAILED
+    assert state_of(client) is State.FAILED
     net = Network()
     async with plain(net, first="raise") as client:
         net.answers.append(refused())
         net.link.lose()
         await anyio.sleep(3)
-        assert client.state is State.OPEN
+        assert state_of(client) is State.OPEN
 
 
 async def test_first_background_returns_at_once(network: Network) -> None:
     network.answers.extend([refused()] * 3)
     async with plain(network, first="background") as client:
-        assert client.state is not State.OPEN
+        assert state_of(client) is not State.OPEN
         assert anyio.current_time() == 0
         await client.wait_open()
-        assert client.state is State.OPEN
+        assert state_of(client) is State.OPEN
 
 
 async def test_a_client_is_entered_once(network: Network) -> None:
@@ -120,7 +120,7 @@ async def test_cancelling_the_entry_leaves_nothing(network: Network) -> None:
     with anyio.move_on_after(5) as scope:
         await client.__aenter__()
     assert scope.cancelled_caught
-    assert client.state is State.CLOSED
+    assert state_of(client) is State.CLOSED
     assert anyio.current_time() == pytest.approx(5)
 
 
@@ -157,7 +157,7 @@ async def leave(client: Raw, how: str) -> None:
         await client.close(3001, "bye")
         await client.aclose()
     error = ValueError("mine") if how == "raise" else None
-    await client.__aexit__(type(error), error, None)
+    await client.__aexit__(type(error) if error else None, error, None)
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -178,7 +178,7 @@ async def test_leaving_is_immediate_in_every_state(
                 raise
         await leave(client, how)
     assert scope.cancelled_caught == (how == "cancel")
-    assert client.state is State.CLOSED
+    assert state_of(client) is State.CLOSED
     assert anyio.current_time() - before < 0.01
     assert network.open == 0
     if state in {State.PREPARING, State.OPEN}:
@@ -225,8 +225,35 @@ async def test_a_close_that_takes_long_can_be_cancelled(network: Network) -> Non
     assert scope.cancelled_caught
     assert anyio.current_time() == pytest.approx(3, abs=0.01)
     assert network.link.close_sent == Close(1001)
-    assert client.state is State.CLOSED
+    assert state_of(client) is State.CLOSED
     assert network.open == 0
+
+
+async def test_a_connection_that_breaks_while_closing_is_closed(
+    network: Network,
+) -> None:
+    client = plain(network)
+    async with client:
+        network.link.close_takes = 5
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.close)
+            await anyio.sleep(2)
+            network.link.lose()
+            await settle()
+            assert state_of(client) is State.CLOSED
+    assert len(network.dials) == 1
+
+
+async def test_entering_in_a_cancelled_scope_opens_nothing(network: Network) -> None:
+    for first in "wait", "background":
+        client = plain(network, first=first)
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await client.__aenter__()
+        assert scope.cancelled_caught
+        assert state_of(client) is State.CLOSED
+    assert network.open == 0
+    assert all(link.ended_at is not None for link in network.links)
 
 
 async def test_two_may_close_at_once(network: Network) -> None:
@@ -235,7 +262,7 @@ async def test_two_may_close_at_once(network: Network) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(client.close)
             group.start_soon(client.close)
-        assert client.state is State.CLOSED
+        assert state_of(client) is State.CLOSED
     assert network.link.close_sent == Close(1000)
 
 
@@ -261,7 +288,7 @@ async def test_closing_discards_what_still_comes_and_keeps_what_came(
 async def test_a_client_that_was_never_entered_can_be_closed(network: Network) -> None:
     client = plain(network)
     await client.close()
-    assert client.state is State.CLOSED
+    assert state_of(client) is State.CLOSED
     with pytest.raises(LocalProtocolError):
         await client.__aenter__()
 
@@ -274,7 +301,7 @@ async def test_closing_from_inside_a_hook_ends_it(network: Network) -> None:
     async with client:
         with pytest.raises(ConnectionClosed):
             await client.recv()
-    assert client.state is State.CLOSED
+    assert state_of(client) is State.CLOSED
 
 
 async def test_a_hook_that_ends_as_we_leave_does_not_open(network: Network) -> None:
@@ -290,7 +317,7 @@ async def test_a_hook_that_ends_as_we_leave_does_not_open(network: Network) -> N
     async with client:
         await settle()
         network.link.close_takes = 3
-    assert client.state is State.CLOSED
+    assert state_of(client) is State.CLOSED
     assert network.link.close_sent == Close(1000)
 
 
@@ -369,7 +396,7 @@ async def test_failing_raises_once_by_itself_at_the_end(network: Network) -> Non
     await client.__aenter__()
     network.link.peer_closes(1008)
     await settle()
-    assert client.state is State.FAILED
+    assert state_of(client) is State.FAILED
     with pytest.raises(GaveUp):
         await client.__aexit__(None, None, None)
 
@@ -388,7 +415,7 @@ async def test_failing_does_not_replace_the_users_exception(network: Network) ->
     await client.__aenter__()
     network.link.peer_closes(1008)
     await settle()
-    assert client.state is State.FAILED
+    assert state_of(client) is State.FAILED
     await client.__aexit__(ValueError, ValueError("mine"), None)
 
 
@@ -441,6 +468,32 @@ async def test_a_native_timeout_works_in_the_body_and_while_leaving(
     assert network.open == 0
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+async def test_cancelling_a_task_of_the_client_never_cancels_the_body(
+    network: Network,
+) -> None:
+    import asyncio
+
+    client = plain(network)
+    others = asyncio.all_tasks()
+    await client.__aenter__()
+    await settle()
+    tasks = asyncio.all_tasks() - others
+    loop = next(task for task in tasks if "OwnedTasks" in task.get_name())
+    for task in tasks - {loop}:
+        task.cancel()
+        await anyio.sleep(2)
+        assert state_of(client) is State.OPEN
+    assert client.generation > 1
+    loop.cancel()
+    with pytest.raises(GaveUp, match="cancelled from outside"):
+        await client.recv()
+    await anyio.sleep(10)
+    assert state_of(client) is State.FAILED
+    assert network.open == 0
+    await client.__aexit__(None, None, None)
+
+
 async def test_an_interrupt_in_a_hook_leaves_as_itself(network: Network) -> None:
     async def hook(connection: Any) -> None:
         raise SystemExit(3)
@@ -459,11 +512,11 @@ async def test_run_starts_where_entering_would_return(network: Network) -> None:
     client = plain(network)
     async with anyio.create_task_group() as group:
         await group.start(client.run)
-        assert client.state is State.OPEN
+        assert state_of(client) is State.OPEN
         network.link.deliver("x")
         assert await client.recv() == "x"
         await client.close()
-    assert client.state is State.CLOSED
+    assert state_of(client) is State.CLOSED
 
 
 async def test_run_always_raises_why_it_failed(network: Network) -> None:
@@ -493,7 +546,7 @@ async def test_cancelling_run_is_leaving(network: Network) -> None:
         await group.start(client.run)
         network.link.close_takes = 100
         group.cancel_scope.cancel()
-    assert client.state is State.CLOSED
+    assert state_of(client) is State.CLOSED
     assert network.link.close_sent == Close(1001)
     assert anyio.current_time() < 0.01
 
@@ -587,7 +640,7 @@ async def test_receiving_before_entering_is_refused(network: Network) -> None:
     client = plain(network)
     for call in client.recv, client.wait_open, lambda: anext(client):
         with pytest.raises(LocalProtocolError, match="before the client was entered"):
-            await call()  # type: ignore[operator]
+            await call()
     client.reconnect()
     client.mark_healthy()
 
@@ -635,7 +688,7 @@ async def test_the_defaults_are_those_of_a_fleet(network: Network) -> None:
     async with Supervisor(network, Plain()) as client:
         network.link.lose()
         await anyio.sleep(1.1)
-        assert client.state is State.OPEN
+        assert state_of(client) is State.OPEN
         assert 0 <= network.dials[1] <= 1
 
 
@@ -645,7 +698,7 @@ async def test_a_failing_client_gives_all_it_has_received(network: Network) -> N
     network.link.deliver(*"abc")
     network.link.lose()
     await settle()
-    assert client.state is State.FAILED
+    assert state_of(client) is State.FAILED
     assert [await client.recv() for _ in "abc"] == list("abc")
     for _ in range(2):
         with pytest.raises(GaveUp):

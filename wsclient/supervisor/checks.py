@@ -7,7 +7,13 @@ from collections.abc import Iterable
 
 from ..errors import ArgumentError
 
-__all__ = ("check_count", "check_one_of", "check_seconds", "check_timeout")
+__all__ = (
+    "check_callable",
+    "check_count",
+    "check_one_of",
+    "check_seconds",
+    "check_timeout",
+)
 
 
 def check_seconds(name: str, value: object) -> float:
@@ -39,6 +45,12 @@ def check_count(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ArgumentError(f"{name}={value!r}: give a whole number, 1 or more")
     return value
+
+
+def check_callable(name: str, value: object, *, optional: bool = False) -> None:
+    """Let pass what can be called, and None where it is optional."""
+    if not callable(value) and not (optional and value is None):
+        raise ArgumentError(f"{name}={value!r}: give something callable")
 
 
 def check_one_of(name: str, value: object, words: Iterable[str]) -> None:

@@ -89,7 +89,8 @@ class Desk(Generic[T]):
     def unsubscribe(self, handle: Subscription[T]) -> None:
         """Edit the registry, and tell the server if it has been told; idempotent."""
         last = self._registry.discard(handle)
-        handle.inbox.end(self._loop.closed, quiet=True)
+        text = f"{handle.inbox.name} was unsubscribed"
+        handle.inbox.end(lambda: self._loop.closed(text), quiet=True)
         life = self._loop.life
         if last and life is not None and not self._loop.leaving:
             life.say_goodbye(handle.want)

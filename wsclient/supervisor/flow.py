@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 import anyio
 import anyio.lowlevel
@@ -10,6 +11,10 @@ import anyio.lowlevel
 __all__ = ("Bounds", "Flow", "Pace", "Reading")
 
 TURNS = 32  # calls that need not wait between two checkpoints
+
+
+def _nothing() -> None:
+    """Do nothing: whoever holds without end is not told of one."""
 
 
 class Pace:
@@ -71,7 +76,7 @@ class Reading:
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._still = 0.0
-        self._holders: dict[str, None] = {}
+        self._holders: dict[str, tuple[float, Callable[[], None]]] = {}
         self.since: float | None = None
         self.generation = 0  # the one that is read
 
@@ -80,9 +85,16 @@ class Reading:
         """The queues that are full, by name."""
         return tuple(self._holders)
 
-    def hold(self, name: str, now: float) -> None:
-        """Pause reading; ``now`` is on anyio's clock."""
-        self._holders[name] = None
+    def hold(
+        self,
+        name: str,
+        now: float,
+        *,
+        until: float = inf,
+        expired: Callable[[], None] = _nothing,
+    ) -> None:
+        """Pause reading, ``until`` then at most; times are on anyio's clock."""
+        self._holders[name] = until, expired
         if self.since is None:
             self.since = now
             self._changed()
@@ -94,6 +106,14 @@ class Reading:
             self._still += max(0.0, now - self.since)
             self.since = None
             self._changed()
+
+    def expire(self, now: float) -> float:
+        """Release who has held long enough; return when to look again."""
+        for name, (until, expired) in list(self._holders.items()):
+            if until <= now:
+                expired()
+                self.release(name, now)
+        return min((until for until, _ in self._holders.values()), default=inf)
 
     def clock(self, now: float) -> float:
         """Return the time without the time that reading stood still."""

@@ -56,7 +56,7 @@ class Judge:
         self._first = first
         self._has_provider = has_provider
         self._max_retry_after = max_retry_after
-        self._logger = logger
+        self.logger = logger
         self._refused_401 = 0
         self._history: deque[Attempted] = deque(maxlen=HISTORY)
         self._warned: set[str] = set()
@@ -195,14 +195,14 @@ class Judge:
         delay = sentence.delay
         then = "no further attempt" if delay is None else f"next in {delay:.1f} s"
         if sentence.refused is not None:
-            self._logger.warning(
+            self.logger.warning(
                 "! %s (%s); it has worked before, so it is retried: %s",
                 sentence.refused,
                 text,
                 then,
             )
         elif outcome.kind is Kind.LIFE:
-            self._logger.info("! generation %d ended: %s; %s", generation, text, then)
+            self.logger.info("! generation %d ended: %s; %s", generation, text, then)
         else:
             what = f"{outcome.reason} {outcome.status}"
             level = logging.DEBUG if what in self._warned else logging.WARNING
@@ -212,7 +212,7 @@ class Judge:
                 if self._first == "wait" and not self.opened
                 else ""
             )
-            self._logger.log(level, "! no connection: %s; %s%s", text, then, hint)
+            self.logger.log(level, "! no connection: %s; %s%s", text, then, hint)
 
 
 def _text_of(error: BaseException) -> str:

@@ -21,6 +21,7 @@ from ..errors import (
     Reason,
     WebSocketError,
 )
+from .checks import check_seconds, check_timeout
 from .conversation import HandOver, ItemTalk, RawTalk, Talk, hook_of
 from .flow import Pace, Reading
 from .outbox import Bell, Entry, Outbox
@@ -47,6 +48,23 @@ class Settings:
     ack_timeout: float
     slow_timeout: float | None
     max_retry_after: float
+
+    @classmethod
+    def checked(cls, **seconds: float | None) -> Settings:
+        """
+        Make one of arguments that may be wrong.
+
+        Raises:
+            ArgumentError: one of them is no finite number of seconds.
+
+        """
+        limits = {"recv_timeout", "slow_timeout"}
+        return cls(
+            **{
+                name: (check_timeout if name in limits else check_seconds)(name, value)  # type: ignore[arg-type]
+                for name, value in seconds.items()
+            }
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -126,6 +144,7 @@ class Life(Generic[T]):
             self._fence(Reason.LOCAL)
         if self._failure is not None:
             return self._failure
+        self.link.end(Reason.LOCAL, "a task of the client was cancelled from outside")
         ended = self.link.ended
         assert ended is not None
         return Kind.LIFE, ended
@@ -150,8 +169,8 @@ class Life(Generic[T]):
         await self.link.wait_ended()
         self._over = True
         ended = self.link.ended
-        if isinstance(ended, ConnectionClosed | ConnectionLost):
-            self._fence(ended.reason)
+        assert ended is not None
+        self._fence(ended.reason)
         if self._hooking:
             # What was received before can still be taken, then they see the end.
             self._hand_over.ring()
@@ -180,16 +199,16 @@ class Life(Generic[T]):
             if not self._leaving:
                 self._open(group)
             await self._keep()
-        except BaseException as error:
-            if _cancelled(error):
-                raise
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:  # noqa: BLE001 - kept: the loop judges it
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
         ended = self.link.ended
         if ended is not None and isinstance(error, ConnectionClosed | ConnectionLost):
             self._failure = Kind.LIFE, ended
-            self._fence(error.reason)
+            self._fence(ended.reason)
         else:
             self._failure = Kind.PREPARE, error
             self._fence(Reason.PREPARE_FAILED)
@@ -233,11 +252,9 @@ class Life(Generic[T]):
             raise
         except Exception as error:
             raise HookError(f"{name} raised {error!r}") from error
-        except BaseException as error:
-            if _cancelled(error) or not isinstance(
-                error, anyio.get_cancelled_exc_class()
-            ):
-                raise
+        except anyio.get_cancelled_exc_class() as error:
+            if anyio.current_effective_deadline() == float("-inf"):
+                raise  # of a scope around us
             # It awaited something of asyncio's that was cancelled: not we were.
             raise HookError(f"{name} awaited what was cancelled") from error
         finally:
@@ -257,7 +274,7 @@ class Life(Generic[T]):
         )
         self._message_at = self._idle_from = now
         ended = self.link.ended
-        if self._over and isinstance(ended, ConnectionClosed | ConnectionLost):
+        if self._over and ended is not None:
             self._fence(ended.reason)
             raise ended
         if self._standing.reading.holders:
@@ -338,7 +355,9 @@ class Life(Generic[T]):
         """Keep the deadlines."""
         while not self._leaving:
             self.say_goodbyes()
-            deadline = self._look(anyio.current_time())
+            now = anyio.current_time()
+            moment = self._standing.reading.expire(now)
+            deadline = min(moment, self._look(now))
             with anyio.CancelScope(deadline=deadline):
                 await self.bell.wait()
         await anyio.sleep_forever()  # until the closing handshake is over
@@ -417,10 +436,3 @@ class Life(Generic[T]):
         if not self.proven:
             self.proven = True
             self._standing.proved()
-
-
-def _cancelled(error: BaseException) -> bool:
-    """Whether it is a cancellation, and one of a scope around us."""
-    return isinstance(
-        error, anyio.get_cancelled_exc_class()
-    ) and anyio.current_effective_deadline() == float("-inf")

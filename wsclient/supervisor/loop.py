@@ -12,9 +12,10 @@ import anyio
 
 from ..errors import (
     Attempted,
-    Close,
+    ConnectError,
     ConnectionClosed,
     Facts,
+    GaveUp,
     Initiator,
     Phase,
     Reason,
@@ -199,15 +200,14 @@ class Loop(Generic[T]):
         if self._scope is not None:
             self._scope.cancel()
 
-    def closed(self) -> ConnectionClosed:
+    def closed(self, detail: str = "the client was closed") -> ConnectionClosed:
         """Make what is raised after the user has left."""
         return ConnectionClosed(
             Facts(
                 reason=Reason.LOCAL,
                 phase=Phase.CLOSING,
                 initiator=Initiator.US,
-                sent=Close(1000),
-                detail="the client was closed",
+                detail=detail,
             )
         )
 
@@ -229,7 +229,9 @@ class Loop(Generic[T]):
             return self.failure()
         if self.leaving:
             return self.closed()
-        return self._judging.last_error or ConnectionError("not connected yet")
+        return self._judging.last_error or ConnectError(
+            Facts(reason=Reason.LOCAL, phase=Phase.TCP, detail="not connected yet")
+        )
 
     def flow_changed(self) -> None:
         """A queue wants reading to pause, or to go on."""
@@ -243,10 +245,12 @@ class Loop(Generic[T]):
         assert self._scope is not None
         with self._scope:
             try:
-                if not self.leaving:
-                    await self._run()
+                await self._run()
             except anyio.get_cancelled_exc_class():
-                raise
+                # A foreign task.cancel() is not let through: it would reach the user's
+                # body by way of the task group.
+                if self._scope.cancel_called:
+                    raise
             except BaseException as error:  # noqa: BLE001 - kept: every call raises it
                 self._fail_with(error)
             finally:
@@ -396,7 +400,9 @@ class Loop(Generic[T]):
     def finish(self) -> None:
         """Tell everybody that it is over; whatever was queued can still be read."""
         if self.state not in FINAL and self.state is not State.CLOSING:
-            self._fail(lambda: ConnectionError("the client's task was cancelled"))
+            text = "the client's task was cancelled from outside"
+            facts = Facts(reason=Reason.LOCAL, phase=Phase.OPEN, detail=text)
+            self._fail(lambda: GaveUp(facts))
         means = self._means
         closed = self.state is State.CLOSING or self.state is State.CLOSED
         why = self.closed() if closed else self.failure()

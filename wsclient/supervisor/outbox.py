@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from enum import StrEnum
+from math import inf
 
 import anyio
 
@@ -258,7 +259,7 @@ class Outbox:
 
     # What goes out: between two awaits of one task, while the link is ready.
 
-    def drain(self, link: Link, mark: int | None = None) -> bool:
+    def drain(self, link: Link, mark: float = inf) -> bool:
         """
         Commit while ``link`` is ready; return whether all is done.
 
@@ -266,18 +267,16 @@ class Outbox:
 
         """
         while True:
-            number = next(iter(self._entries), None)
-            if not self._replies and (
-                number is None or (mark is not None and number > mark)
-            ):
+            first = next(iter(self._entries), inf)
+            if not self._replies and (first == inf or first > mark):
                 return True
             if not link.ready:
                 return False
             if self._replies:
                 link.commit(self._replies.popleft())
                 self.sent += 1
-            elif number is not None:
-                self._commit(self._entries.pop(number), link)
+            else:
+                self._commit(self._entries.popitem(last=False)[1], link)
 
     def drain_replies(self, link: Link) -> bool:
         """Commit the replies only; return whether all are done and there is room."""

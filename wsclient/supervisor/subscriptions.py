@@ -135,8 +135,10 @@ class Subscription(Generic[T]):
 
         """
         await anyio.lowlevel.checkpoint()
-        while not self._owner.acknowledged(self.want):
+        while True:
             self.inbox.raise_end()
+            if self._owner.acknowledged(self.want):
+                return
             if self.want.acked is None:
                 self.want.acked = anyio.Event()
             await self.want.acked.wait()

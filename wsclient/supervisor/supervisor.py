@@ -15,7 +15,6 @@ import anyio.abc
 import anyio.lowlevel
 
 from ..errors import (
-    ArgumentError,
     Attempted,
     AttemptTimeout,
     Facts,
@@ -24,7 +23,7 @@ from ..errors import (
 )
 from ..tasks import OwnedTasks
 from .backoff import Backoff, FullJitter, Stop, Uniform, Wait, stop_never
-from .checks import check_count, check_one_of, check_seconds, check_timeout
+from .checks import check_callable, check_count, check_one_of, check_timeout
 from .desk import Desk
 from .flow import Pace, Reading
 from .guard import Guard
@@ -93,27 +92,24 @@ class Supervisor(Generic[T]):
         logger: Logger | None = None,
     ) -> None:
         check_one_of("first", first, FIRST)
-        for name, value, needed in (
-            ("connect", connect, True),
-            ("subprotocol", subprotocol, True),
-            ("on_connect", on_connect, False),
-            ("classify", classify, False),
-            ("wait", wait, False),
-            ("stop", stop, True),
-        ):
-            if not callable(value) and (needed or value is not None):
-                raise ArgumentError(f"{name}={value!r}: give something callable")
-        settings = Settings(
-            open_timeout=check_seconds("open_timeout", open_timeout),
-            prepare_timeout=check_seconds(
-                "prepare_timeout",
-                open_timeout if prepare_timeout is None else prepare_timeout,
-            ),
-            stable_after=check_seconds("stable_after", stable_after),
-            recv_timeout=check_timeout("recv_timeout", recv_timeout),
-            ack_timeout=check_seconds("ack_timeout", ack_timeout),
-            slow_timeout=check_timeout("slow_timeout", slow_timeout),
-            max_retry_after=check_seconds("max_retry_after", max_retry_after),
+        check_callable("connect", connect)
+        check_callable("subprotocol", subprotocol)
+        check_callable("on_connect", on_connect, optional=True)
+        check_callable("classify", classify, optional=True)
+        check_callable("wait", wait, optional=True)
+        check_callable("stop", stop)
+        if prepare_timeout is None:
+            prepare_timeout = open_timeout
+        settings = Settings.checked(
+            open_timeout=open_timeout,
+            prepare_timeout=open_timeout
+            if prepare_timeout is None
+            else prepare_timeout,
+            stable_after=stable_after,
+            recv_timeout=recv_timeout,
+            ack_timeout=ack_timeout,
+            slow_timeout=slow_timeout,
+            max_retry_after=max_retry_after,
         )
         self._first = first
         self._max_messages = check_count("max_messages", max_messages)
@@ -142,20 +138,31 @@ class Supervisor(Generic[T]):
         )
         waiting = wait or FullJitter()
         dice = uniform or secrets.SystemRandom().uniform
+        judge = Judge(
+            classify=classify,
+            backoff=lambda now: Backoff(waiting, stop, dice, now),
+            wall=wall,
+            first=first,
+            has_provider=has_provider,
+            max_retry_after=settings.max_retry_after,
+            logger=logger,
+        )
+        self._assemble(connect, subprotocol, on_connect, judge, settings)
+
+    def _assemble(
+        self,
+        connect: Connect,
+        subprotocol: Callable[[], Subprotocol[T]],
+        on_connect: OnConnect | None,
+        judge: Judge,
+        settings: Settings,
+    ) -> None:
         means = Means(
             connect=connect,
             factory=subprotocol,
             on_connect=on_connect,
-            judge=Judge(
-                classify=classify,
-                backoff=lambda now: Backoff(waiting, stop, dice, now),
-                wall=wall,
-                first=first,
-                has_provider=has_provider,
-                max_retry_after=settings.max_retry_after,
-                logger=logger,
-            ),
-            logger=logger,
+            judge=judge,
+            logger=judge.logger,
             settings=settings,
             outbox=self._outbox,
             registry=self._registry,
@@ -164,7 +171,7 @@ class Supervisor(Generic[T]):
             pace=self._pace,
         )
         self._inbox = self._router.inbox
-        self._loop: Loop[T] = Loop(means, self)
+        self._loop = Loop(means, self)
         self._tasks = OwnedTasks(self._crashed)
         self._sender = Sender(self._loop, self._outbox, self._guard)
         self._desk = Desk(
