@@ -37,3 +37,8 @@ def pushed(kind: str) -> bool:
 @pytest.fixture(scope="session")
 def certificates() -> Certificates:
     return Certificates()
+
+
+@pytest.fixture
+def backend(kind: str) -> str:
+    return KINDS[kind][0]
