@@ -34,6 +34,11 @@ from .errors import WouldBlock as WouldBlock
 from .protocol import CloseCode as CloseCode
 from .protocol import Deflate as Deflate
 from .protocol import Limits as Limits
+from .server import HTTPResponse as HTTPResponse
+from .server import Request as Request
+from .server import Server as Server
+from .server import cookies as cookies
+from .server import serve as serve
 from .subprotocols import JsonTopics as JsonTopics
 from .subprotocols import Plain as Plain
 from .supervisor import Ack as Ack
@@ -53,11 +58,6 @@ from .supervisor import Subprotocol as Subprotocol
 from .supervisor import Subscription as Subscription
 from .supervisor import Topic as Topic
 from .supervisor import classify_default as classify_default
-from .server import HTTPResponse as HTTPResponse
-from .server import Request as Request
-from .server import Server as Server
-from .server import cookies as cookies
-from .server import serve as serve
 
 __version__: str
 __all__: tuple[str, ...]

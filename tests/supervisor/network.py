@@ -56,13 +56,13 @@ class FakeLink:
         self._heard_at = anyio.current_time()
         self._room: float = float("inf")  # messages
         self._backlog: deque[Data] = deque()
-        self._make_end: Callable[[], Exception] | None = None
+        self._make_end: Callable[[], ConnectionClosed | ConnectionLost] | None = None
         self._stirred = anyio.Event()
 
     # The seam.
 
     @property
-    def ended(self) -> Exception | None:
+    def ended(self) -> ConnectionClosed | ConnectionLost | None:
         return None if self._make_end is None else self._make_end()
 
     @property
@@ -75,8 +75,9 @@ class FakeLink:
 
     def deliver_to(self, sink: Sink) -> None:
         self.sinks.append(sink)
-        while self._backlog:
-            sink(self._backlog.popleft())
+        waiting, self._backlog = self._backlog, deque()
+        if waiting:
+            sink(waiting)
 
     def commit(self, data: Data) -> bool:
         assert self.ready, "commit() only while ready"
@@ -213,9 +214,11 @@ class FakeLink:
     def _read(self) -> None:
         while self._backlog and self.sinks and not self.paused:
             self._heard_at = anyio.current_time()
-            self.sinks[-1](self._backlog.popleft())
+            self.sinks[-1]([self._backlog.popleft()])
 
-    def _end(self, make: Callable[[], Exception], close: Close | None) -> None:
+    def _end(
+        self, make: Callable[[], ConnectionClosed | ConnectionLost], close: Close | None
+    ) -> None:
         if self._make_end is None:
             self._make_end = make
             self.close_sent = close

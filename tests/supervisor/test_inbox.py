@@ -19,7 +19,7 @@ from wsclient.errors import (
     SubscriptionOverflow,
 )
 from wsclient.supervisor.flow import Bounds, Flow, Pace, Reading
-from wsclient.supervisor.inbox import MAX_GAPS, Inbox, Overflow
+from wsclient.supervisor.inbox import MAX_GAPS, MOMENT, Inbox, Overflow
 from wsclient.supervisor.seam import Gap
 
 from .clients import read, settle
@@ -414,17 +414,17 @@ async def test_a_plain_queue_counts_and_pauses_by_itself() -> None:
     queue = Queue(Overflow.PAUSE, max_messages=4, max_bytes=10, plain=True)
     flow = Flow(0.0)
     sink = queue.sink(Wire(), flow, timed=True)  # type: ignore[arg-type]
-    sink("abc")
+    sink(["abc"])
     assert (flow.received, flow.message_at) == (1, 5.0)
     assert not queue.reading.holders
-    sink("abcdefgh")
+    sink(["abcdefgh"])
     assert queue.reading.since == 5.0
     assert await anext(queue) == "abc"
     assert queue.reading.holders
     assert await queue.recv() == "abcdefgh"
     assert not queue.reading.holders
     for _ in range(4):
-        sink("x")
+        sink(["x"])
     assert queue.reading.holders
     assert await queue.recv(timeout=1) == "x"
     assert await queue.receive() == "x"
@@ -434,13 +434,13 @@ async def test_a_plain_queue_counts_and_pauses_by_itself() -> None:
 async def test_gaps_in_a_plain_queue_do_not_make_it_pause_early() -> None:
     queue = Queue(Overflow.PAUSE, max_messages=3, plain=True)
     sink = queue.sink(Wire(), Flow(0.0), timed=False)  # type: ignore[arg-type]
-    sink("a")
-    sink("b")
+    sink(["a"])
+    sink(["b"])
     queue.add_gap(offline(2))
     assert await queue.recv() == "a"
-    sink("c")
+    sink(["c"])
     assert not queue.reading.holders
-    sink("d")
+    sink(["d"])
     assert queue.reading.holders
     assert await read(queue) == ["b", offline(2), "c", "d"]
 
@@ -456,9 +456,9 @@ async def test_behind_the_fence_a_sink_is_inert() -> None:
 
         group.start_soon(receive)
         await settle()
-        sink("before")
+        sink(["before"])
     flow.fenced = True
-    sink("behind")
+    sink(["behind"])
     assert flow.received == 1
     assert queue.count() == 0
 
@@ -500,3 +500,45 @@ def test_every_put_is_read_or_told(data: st.DataObject) -> None:
             assert item == expected
             expected += 1
     assert expected == number
+
+
+# A queue that is being read as fast as can be.
+
+
+async def test_who_reads_as_fast_as_it_can_does_not_overflow() -> None:
+    """A feed may bring more than a reader may take between two checkpoints."""
+    queue = Queue(max_messages=64)
+    brought = 0
+
+    async def flood() -> None:
+        nonlocal brought
+        while brought < 5000:
+            if not queue.reading.holders:
+                queue.puts(*range(brought, brought + 100))
+                brought += 100
+            await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(flood)
+        assert [await queue.recv() for _ in range(5000)] == list(range(5000))
+    assert not queue.reading.holders
+
+
+async def test_who_waits_and_then_does_not_read_gets_a_moment_and_pays() -> None:
+    queue = Queue(max_messages=4)
+    async with anyio.create_task_group() as group:
+
+        async def receive_one() -> None:
+            assert await queue.recv() == 0
+
+        group.start_soon(receive_one)
+        await settle()
+        queue.puts(*range(9))
+        assert queue.reading.holders == ("the queue",)
+    assert queue.reading.expire(MOMENT / 2) == MOMENT
+    assert queue.reading.expire(MOMENT) == float("inf")
+    assert not queue.reading.holders
+    queue.puts(9)
+    assert [await queue.recv() for _ in range(8)] == [1, 2, 3, 4, 5, 6, 7, 8]
+    with pytest.raises(SubscriptionOverflow):
+        await queue.recv()

@@ -160,14 +160,14 @@ async def test_a_sink_of_an_old_generation_is_inert(network: Network) -> None:
     """S44: whatever arrives on the old connection when the new one is open."""
     for make in plain, words:
         net = Network()
-        async with make(net) as client:  # type: ignore[operator]
+        async with make(net) as client:
             old = net.link
             old.deliver("before")
             old.lose()
             await anyio.sleep(2)
             net.link.deliver("new")
             for sink in old.sinks[1:]:
-                sink("late")
+                sink(["late"])
             found = await read(client)
             assert [item for item in found if isinstance(item, str)] == [
                 "before",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import tempfile
@@ -270,7 +271,8 @@ def run(settings: Settings) -> int:
     Run the demo and return the exit status.
 
     0: the ledgers agree, 1: they do not, or it could not be finished, 2: this Python
-    lacks what was asked for, 130: it was interrupted, and nothing was wrong.
+    lacks what was asked for, 130: it was interrupted, or nobody reads what it says, and
+    nothing was wrong.
 
     """
     if settings.backend == "trio" and find_spec("trio") is None:
@@ -282,7 +284,13 @@ def run(settings: Settings) -> int:
         return 2
     if not settings.plain and not has_rich():
         print(HINT)
+    status = INTERRUPTED
     try:
-        return anyio.run(demonstrate, settings, backend=settings.backend)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+        status = anyio.run(demonstrate, settings, backend=settings.backend)
+        sys.stdout.flush()
+    except* KeyboardInterrupt:
+        pass  # where signals cannot be received, and before and after they are
+    except* BrokenPipeError:
+        # Nobody reads on, as behind `| head`; nor is there anybody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status

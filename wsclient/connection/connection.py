@@ -163,7 +163,7 @@ class Connection(Opening, Sending, Attending, ObjectStream[str | bytes]):
         """
         if (
             self._queue
-            and self._calls < BREATH
+            and self._calls < BREATH - 1
             and not self._receiving
             and get_ident() == self._thread
         ):  # what recv() would do, without a coroutine more for each message
@@ -182,7 +182,7 @@ class Connection(Opening, Sending, Attending, ObjectStream[str | bytes]):
 
     def deliver_to(self, sink: Sink) -> None:
         """
-        Give ``sink`` what waits in the queue, then each message as it arrives.
+        Give ``sink`` what waits in the queue, then what each feed completes.
 
         For drivers: it is called synchronously, must not raise, and nothing is
         received any more by other means.
@@ -193,14 +193,16 @@ class Connection(Opening, Sending, Attending, ObjectStream[str | bytes]):
         self._queued_bytes = 0
         self.resume()
         feeding, self._feeding = self._feeding, True  # what comes stands behind these
-        for message in waiting:
-            self._sink(message)
+        if waiting:
+            sink(waiting)
         self._feeding = feeding
 
     async def wait_ended(self) -> None:
         """Wait until the connection has ended; on a pulled wire this reads."""
         while self._facts is None:
             await self._pump()
+            if self._wire.pulled:
+                await checkpoint()  # between two feeds others take what the first gave
 
     # -- keepalive --------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from threading import get_ident
 
@@ -43,8 +43,8 @@ from .watch import Timeouts, Watch
 
 __all__ = ("Life", "Sink")
 
-Sink = Callable[[str | bytes], None]
-"""Takes each message as it arrives, synchronously; it never raises."""
+Sink = Callable[[Sequence[str | bytes]], None]
+"""Takes the messages that one feed completed, in order; it never raises."""
 
 MESSAGES = frozenset({str, bytes})
 
@@ -174,8 +174,7 @@ class Life:
         if self._discarding:
             return
         if self._sink is not None:
-            for message in messages:
-                self._sink(message)  # another one once a sink has ended it all
+            self._sink(messages)
         else:
             self._queue += messages
             self._queued_bytes += sum(map(len, messages))
@@ -476,9 +475,11 @@ class Life:
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._tick()
-        if not self._over:
-            self._arm()
+        try:
+            self._tick()
+        except Exception as error:  # noqa: BLE001 - told to whoever uses it
+            self._failed(error)
+        self._arm()
 
     @abstractmethod
     def _tick(self) -> None:
@@ -510,5 +511,5 @@ class Life:
         logger.debug("%s %s %s", self._name, sign, text)
 
 
-def _ignore(_: str | bytes) -> None:
+def _ignore(_: Sequence[str | bytes]) -> None:
     """Stand where a sink was, after the end."""

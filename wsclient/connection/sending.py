@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from typing import Self
 
 from anyio.lowlevel import checkpoint
@@ -216,6 +216,8 @@ class Sending(Life):
         except BaseException:
             if self._endpoint.fragmenting and self._endpoint.state is State.OPEN:
                 self.end(Reason.LOCAL, "a fragmented message was broken off", code=1011)
+            if isinstance(source, AsyncGenerator):
+                await source.aclose()  # nobody else has it
             raise
         finally:
             self._turn.held = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -65,9 +66,9 @@ class HandOver:
         self.messages: deque[Data] = deque()
         self._wake: anyio.Event | None = None
 
-    def sink(self, message: Data) -> None:
-        """Take one message, inside the feed."""
-        self.messages.append(message)
+    def sink(self, messages: Sequence[Data]) -> None:
+        """Take what arrived together, inside the feed."""
+        self.messages += messages
         self.ring()
 
     def ring(self) -> None:
@@ -111,7 +112,7 @@ class HandOver:
             await link.flush()
 
 
-class Talk(Generic[T]):
+class Talk(ABC, Generic[T]):
     """One connection, for as long as one hook runs."""
 
     def __init__(self, hand_over: HandOver, generation: int) -> None:
@@ -178,11 +179,13 @@ class Talk(Generic[T]):
                 "on_connect or hello has returned: use the client itself"
             )
 
+    @abstractmethod
     def _encode(self, item: T) -> Data:
-        raise NotImplementedError
+        """Make a message of an item."""
 
+    @abstractmethod
     async def _receive(self) -> T:
-        raise NotImplementedError
+        """Wait for the next item."""
 
 
 class RawTalk(Talk[Data]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Generic, TypeVar
 
@@ -19,6 +19,7 @@ __all__ = ("Inbox", "Overflow", "WithGaps")
 
 T = TypeVar("T")
 
+MOMENT = 0.02  # seconds that a queue which is being read may keep reading back
 MAX_GAPS = 64  # beyond that, neighbours are told as one
 
 
@@ -44,12 +45,14 @@ class Inbox(Generic[T]):
 
     __slots__ = (
         "_all",
+        "_at_hand",
         "_bytes",
         "_end",
         "_held",
         "_items",
         "_later",
         "_limit",
+        "_low",
         "_max_bytes",
         "_max_messages",
         "_overflow",
@@ -81,6 +84,7 @@ class Inbox(Generic[T]):
         self.name = name
         self._overflow = overflow
         self._max_messages = max_messages
+        self._low = max_messages // 2  # reading goes on when no more are unread
         self._max_bytes = max_bytes
         self._pace = pace
         self._reading = reading
@@ -94,6 +98,7 @@ class Inbox(Generic[T]):
         self._limit = max_messages
         self._bytes = 0
         self._held = False
+        self._at_hand = False  # the reader is letting others run, and comes back
         self._waiting: anyio.Event | None = None
         self._end: Callable[[], BaseException] | None = None
         self._quiet = False
@@ -120,7 +125,7 @@ class Inbox(Generic[T]):
             item = items.popleft()
             if self._sizes is None:
                 self._bytes -= len(item)  # type: ignore[arg-type]
-                if self._held:
+                if self._held and len(items) <= self._low:
                     self._took(0)
             else:
                 self._took(self._sizes.popleft())
@@ -153,7 +158,7 @@ class Inbox(Generic[T]):
                 item = items.popleft()
                 if self._sizes is None:
                     self._bytes -= len(item)  # type: ignore[arg-type]
-                    if self._held:
+                    if self._held and len(items) <= self._low:
                         self._took(0)
                 else:
                     self._took(self._sizes.popleft())
@@ -185,7 +190,11 @@ class Inbox(Generic[T]):
             if self._pace.left:
                 self._pace.left -= 1
             else:
-                await self._pace.checkpoint()
+                self._at_hand = True
+                try:
+                    await self._pace.checkpoint()
+                finally:
+                    self._at_hand = False
 
     async def _wait(self, *, ends: bool) -> T:
         while True:
@@ -232,7 +241,7 @@ class Inbox(Generic[T]):
         if (
             self._held
             and self._bytes <= self._max_bytes // 2
-            and self.count() <= self._max_messages // 2
+            and self.count() <= self._low
         ):
             self._held = False
             self._reading.release(self.name, anyio.current_time())
@@ -254,17 +263,17 @@ class Inbox(Generic[T]):
         """
         Make a sink that puts whole messages here.
 
-        It is all that a message costs a supervised client without a subprotocol.
+        It is all that messages cost a supervised client without a subprotocol.
 
         """
 
-        def sink(message: Data) -> None:
+        def sink(messages: Sequence[Data]) -> None:
             if flow.fenced:
                 return
             tail = self._tail
-            tail.append(message)  # type: ignore[arg-type]
-            flow.received += 1
-            self._bytes = size = self._bytes + len(message)
+            tail += messages  # type: ignore[arg-type]
+            flow.received += len(messages)
+            self._bytes = size = self._bytes + sum(map(len, messages))
             if self._waiting is not None:
                 self._waiting.set()
             if (size >= self._max_bytes or len(tail) >= self._limit) and self.is_full():
@@ -286,10 +295,30 @@ class Inbox(Generic[T]):
             self._append(item, size, now)
             if self.is_full():
                 self.hold(now)
-        elif not self.is_full(size):
+        elif not self.is_full(size) or self._indulged(now):
             self._append(item, size, now)
         else:
             self._overflows(item, size, now)
+
+    def _indulged(self, now: float) -> bool:
+        """
+        Whether the reader is at hand, so that only one feed's size has overtaken it.
+
+        One feed may bring more than this queue holds. Who waits here, or reads as fast
+        as it can, gets a moment in which nothing else arrives; who awaits other things
+        is slow, and pays.
+
+        """
+        if self._waiting is None and not self._at_hand:
+            return False
+        if not self._held:
+            self._held = True
+            until = now + MOMENT
+            self._reading.hold(self.name, now, until=until, expired=self._let_go)
+        return True
+
+    def _let_go(self) -> None:
+        self._held = False
 
     def is_full(self, size: int = 0) -> bool:
         """Return whether ``size`` more bytes break a bound; one always fits."""
@@ -308,12 +337,12 @@ class Inbox(Generic[T]):
             self._reading.hold(self.name, now)
 
     def _append(self, item: T, size: int, now: float) -> None:
+        assert self._sizes is not None
+        assert self._all is not None
         self._tail.append(item)
+        self._sizes.append(size)
         self._bytes += size
-        if self._sizes is not None:
-            self._sizes.append(size)
-        if self._all is not None:
-            self._all.add(size, now)
+        self._all.add(size, now)
         if self._waiting is not None:
             self._waiting.set()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 from ..errors import MessageTypeError, Reason
@@ -102,7 +102,7 @@ class Router(Generic[T]):
         generation: int,
         now: float,
         items: Iterable[T],
-        messages: Iterable[Data],
+        messages: Sequence[Data],
     ) -> None:
         """Tell the gap, route what the hooks left, then all that comes."""
         self._received += self.flow.received
@@ -120,8 +120,8 @@ class Router(Generic[T]):
             sink = self.inbox.sink(link, flow, timed=self._timed)
         for item in items:
             self._route(item, 1, link)
-        for message in messages:
-            sink(message)
+        if messages:
+            sink(messages)
         link.deliver_to(sink)
 
     def fence(self, now: float, reason: Reason) -> None:
@@ -158,22 +158,23 @@ class Router(Generic[T]):
     def _routing_sink(self, link: Link, flow: Flow) -> Sink:
         decode = self.subprotocol.decode
 
-        def sink(message: Data) -> None:
-            if flow.fenced:
-                return
-            flow.received += 1
-            if self._timed:
+        def sink(messages: Sequence[Data]) -> None:
+            if self._timed and not flow.fenced:
                 flow.message_at = link.heard_at
-            try:
-                items = tuple(decode(message))
-            except Exception:  # noqa: BLE001 - the user's decode: told, not raised
-                self._skip("decode")
-                return
-            size = len(message)
-            if len(items) > 1:
-                size = -(-size // len(items))
-            for item in items:
-                self._route(item, size, link)
+            for message in messages:
+                if flow.fenced:
+                    return
+                flow.received += 1
+                try:
+                    items = tuple(decode(message))
+                except Exception:  # noqa: BLE001 - the user's decode: told, not raised
+                    self._skip("decode")
+                    continue
+                size = len(message)
+                if len(items) > 1:
+                    size = -(-size // len(items))
+                for item in items:
+                    self._route(item, size, link)
 
         return sink
 
@@ -194,13 +195,11 @@ class Router(Generic[T]):
                 handle.inbox.put(item, size, link.heard_at)
 
     def _obey(self, what: Reply[T] | Ack | Position, link: Link) -> None:
-        match what:
-            case Reply(item=item):
-                self._outbox.reply(encoded(self.subprotocol, item), link)
-            case Ack(key=key):
-                self._registry.acknowledge(key, self._reading.generation)
-            case Position():
-                pass  # for subprotocols that resume; nothing here consumes it
+        if isinstance(what, Reply):
+            self._outbox.reply(encoded(self.subprotocol, what.item), link)
+        elif isinstance(what, Ack):
+            self._registry.acknowledge(what.key, self._reading.generation)
+        # A Position is for subprotocols that resume; nothing here consumes it yet.
 
     def _skip(self, where: str) -> None:
         self.skipped += 1

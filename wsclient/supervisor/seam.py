@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
-from ..errors import Initiator, Phase, Reason
+from ..errors import ConnectionClosed, ConnectionLost, Initiator, Phase, Reason
 
 __all__ = (
     "Ack",
@@ -36,8 +36,8 @@ T = TypeVar("T")
 Data = str | bytes
 """What a WebSocket message is: text or binary."""
 
-Sink = Callable[[Data], None]
-"""Takes each message as it arrives, synchronously; it never raises."""
+Sink = Callable[[Sequence[Data]], None]
+"""Takes what arrived together, in order, synchronously; it never raises."""
 
 
 class Kind(StrEnum):
@@ -185,10 +185,8 @@ class Link(Protocol):
         """The headers of the server's answer."""
 
     @property
-    def ended(self) -> Exception | None:
-        """
-        A new ``ConnectionClosed`` or ``ConnectionLost`` once it has ended, else None.
-        """
+    def ended(self) -> ConnectionClosed | ConnectionLost | None:
+        """A new exception that tells how it ended, once it has; else None."""
 
     @property
     def heard_at(self) -> float:

@@ -43,6 +43,7 @@ class Tap:
         ended: ``"eof"`` or the error, once it was told.
         drained: how many times.
         on_feed: called after each chunk was written down.
+        on_drained: called after it was counted.
 
     """
 
@@ -55,6 +56,7 @@ class Tap:
         self.closed_here = False
         self.violations: list[str] = []
         self.on_feed: Callable[[], None] = lambda: None
+        self.on_drained: Callable[[], None] = lambda: None
         self._inside = False
         wire.start(self._fed, self._lost, self._drained)
         if adopt:
@@ -96,6 +98,7 @@ class Tap:
         if self.closed_here:
             self.violations.append("drained after the end")
         self.drained += 1
+        self.on_drained()
 
     def _told(self, what: str) -> None:
         if self._inside:
@@ -305,6 +308,7 @@ async def pump_returns_after_each_feed(left: Wire, right: Wire) -> None:
 
 
 async def pause_stops_the_flow(left: Wire, right: Wire) -> None:
+    flood = b""
     async with _taps(left, right) as (a, b):
         b.on_feed = b.wire.pause
         async with anyio.create_task_group() as group:
@@ -378,6 +382,24 @@ async def aborting_within_feed_ends_there(left: Wire, right: Wire) -> None:
         await b.until_or_ended(lambda: b.closed_here)
         assert 0 < len(b.received) < 200_000
         await b.wire.pump()
+
+
+async def aborting_when_drained_ends_there(left: Wire, right: Wire) -> None:
+    async with _taps(left, right) as (a, b):
+
+        def abort() -> None:
+            a.closed_here = True
+            a.wire.abort()
+
+        b.wire.pause()
+        flood = await _fill(a.wire)
+        a.on_drained = abort
+        b.wire.resume()
+        async with anyio.create_task_group() as group:
+            group.start_soon(b.until_ended)
+            await a.wire.flush()
+            await a.wire.pump()
+        assert bytes(b.received) == flood
 
 
 async def closing_delivers_everything(left: Wire, right: Wire) -> None:
@@ -469,6 +491,7 @@ WIRE_CHECKS: tuple[WireCheck, ...] = (
     finish_says_the_end_without_waiting,
     abort_wakes_and_silences,
     aborting_within_feed_ends_there,
+    aborting_when_drained_ends_there,
     closing_delivers_everything,
     a_cancelled_close_aborts,
     closing_works_in_a_cancelled_scope,

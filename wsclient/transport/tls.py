@@ -129,19 +129,19 @@ class TLSWire:
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
         tls = self._tls
-        return {
-            **self._inner.extra_attributes,
-            TLSAttribute.alpn_protocol: tls.selected_alpn_protocol,
-            TLSAttribute.channel_binding_tls_unique: tls.get_channel_binding,
-            TLSAttribute.cipher: tls.cipher,
-            TLSAttribute.peer_certificate: lambda: tls.getpeercert(False),
-            TLSAttribute.peer_certificate_binary: lambda: tls.getpeercert(True),
-            TLSAttribute.server_side: lambda: self._server_side,
-            TLSAttribute.shared_ciphers: tls.shared_ciphers,
-            TLSAttribute.ssl_object: lambda: tls,
-            TLSAttribute.standard_compatible: lambda: True,
-            TLSAttribute.tls_version: tls.version,
-        }
+        secured: list[tuple[Any, Callable[[], Any]]] = [
+            (TLSAttribute.alpn_protocol, tls.selected_alpn_protocol),
+            (TLSAttribute.channel_binding_tls_unique, tls.get_channel_binding),
+            (TLSAttribute.cipher, tls.cipher),
+            (TLSAttribute.peer_certificate, lambda: tls.getpeercert(False)),
+            (TLSAttribute.peer_certificate_binary, lambda: tls.getpeercert(True)),
+            (TLSAttribute.server_side, lambda: self._server_side),
+            (TLSAttribute.shared_ciphers, tls.shared_ciphers),
+            (TLSAttribute.ssl_object, lambda: tls),
+            (TLSAttribute.standard_compatible, lambda: True),
+            (TLSAttribute.tls_version, tls.version),
+        ]
+        return {**self._inner.extra_attributes, **dict(secured)}
 
     def start(self, feed: Feed, lost: Lost, drained: Callable[[], None]) -> None:
         """Begin; what came with the handshake's last record is fed within this call."""
