@@ -18,6 +18,7 @@ from wsclient.errors import (
     Reason,
 )
 from wsclient.protocol import Endpoint, Limits, Role, State
+from wsclient.tasks import OwnedTasks
 from wsclient.testing.wires import SimulatedWire, wire_pair
 
 from .peer import QUIET, URL, latest
@@ -69,13 +70,14 @@ async def facing(
     here, there = wire_pair(pushed=(pushed, False))
     raw = Raw(there)
     endpoint = Endpoint(role)
+    failures: list[Exception] = []
     with anyio.fail_after(1000):
-        async with anyio.create_task_group() as group:
-            there.adopt(lambda task: group.start_soon(task))
-            group.start_soon(raw.run)
+        async with OwnedTasks(failures.append) as tasks:
+            there.adopt(tasks.start_soon)
+            tasks.start_soon(raw.run)
             yield connection_on(here, endpoint), endpoint, raw
             here.abort()
-            group.cancel_scope.cancel()
+    assert not failures
 
 
 # -- a client ---------------------------------------------------------------------
