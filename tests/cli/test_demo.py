@@ -41,8 +41,8 @@ def seed_of(duration: float, *drops: str) -> str:
 
 
 def demo(*options: str, start: Sequence[str] = ("-m", "wsclient.cli")) -> list[str]:
-    """Return the command, with whatever Python could complain about as an error."""
-    return [sys.executable, "-X", "dev", "-W", "error", *start, "demo", *options]
+    """Return the command, with what Python only warns about as an error."""
+    return [sys.executable, "-W", "error", *start, "demo", *options]
 
 
 def figures(output: str) -> tuple[int, int, int, int]:
@@ -147,6 +147,21 @@ def test_ctrl_c_ends_it_cleanly_with_the_verdict_on_what_there_was(
     assert "\nOK: " in output
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)  # nobody is left
+
+
+def test_it_ends_quietly_when_nobody_reads_on() -> None:
+    with subprocess.Popen(
+        demo("--duration", "1", "--seed", "2", "--plain"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith("wsclient demo")
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 130
 
 
 @pytest.mark.parametrize(
