@@ -328,6 +328,7 @@ async def test_plain_http_and_websocket_share_a_port(process_request: Any) -> No
 async def test_plain_http_that_nobody_answers_is_asked_to_upgrade() -> None:
     answer = await told(request("Host: a"), process_request=health)
     assert answer.status == 426
+    assert answer.headers["upgrade"] == "websocket"
 
 
 async def test_other_methods_are_not_for_us() -> None:

@@ -9,6 +9,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -488,7 +489,7 @@ async def test_random_bytes_at_any_stage_end_nothing(
 
 
 async def test_a_flood_of_connections_leaves_nothing_behind() -> None:
-    descriptors = len(os.listdir("/proc/self/fd"))
+    before = sockets()
 
     async def visit(server: Server) -> None:
         async with wsclient.connect(url(server)) as ws:
@@ -501,7 +502,16 @@ async def test_a_flood_of_connections_leaves_nothing_behind() -> None:
                 group.start_soon(visit, server)
                 await vanish(await dial(server))
     await anyio.lowlevel.checkpoint()  # uvloop and asyncio close when they come to it
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert sockets() == before
+
+
+def sockets() -> int:
+    """How many this process has open."""
+    found = 0
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # the one of this listing
+            found += os.readlink(f"/proc/self/fd/{name}").startswith("socket:")
+    return found
 
 
 # -- HTTP through the front door --------------------------------------------------
@@ -529,6 +539,27 @@ async def test_plain_http_and_websocket_share_a_port_over_tls(
         async with wsclient.connect(url(server, "wss"), tls=trusting) as ws:
             await ws.send("hello")
             assert await ws.recv() == "hello"
+
+
+async def test_who_talks_on_while_he_is_refused_gets_an_end_and_no_reset() -> None:
+    asked, answered = anyio.Event(), anyio.Event()
+
+    async def refuse(connection: Any, request: Any) -> wsclient.HTTPResponse:
+        asked.set()
+        await answered.wait()
+        return wsclient.HTTPResponse(403, "no")
+
+    async with (
+        serving(echo, process_request=refuse) as server,
+        await dial(server) as stream,
+    ):
+        await stream.send(upgrade())
+        await asked.wait()
+        await stream.send(frame(1, b"early") * 1000)
+        answered.set()
+        assert Answer.of(await until(stream, b"\r\n\r\nno")).status == 403
+        with pytest.raises(anyio.EndOfStream):
+            await stream.receive()
 
 
 async def test_a_refused_client_is_told_by_name() -> None:

@@ -410,6 +410,8 @@ class ServerHandshake:
                 f"the status of a rejection is 200 to 599, not {status}"
             )
         check_headers(headers)
+        if status == 426:  # RFC 9110, 15.5.22: it says to what
+            headers = (*headers, *_UPGRADE)
         return self._answer(status, headers, body)
 
     def _refuse(self, refused: _Refused) -> tuple[HandshakeFailed, bytes]:
