@@ -22,15 +22,6 @@ class Forgetful(Ledger):
             super().note(line)
 
 
-class Muddled(Ledger):
-    """Keeps book of something else than was sent."""
-
-    def note(self, line: Line) -> None:
-        if isinstance(line, Message) and line.number == 5:
-            line = Message(line.connection, line.number, line.channel, "other")
-        super().note(line)
-
-
 class Doubting(Ledger):
     """Hears a subscription twice."""
 
@@ -50,7 +41,7 @@ class Mute(Ledger):
 
 
 LIARS: dict[str, Callable[[Path], Ledger]] = {
-    kind.__name__: kind for kind in (Forgetful, Muddled, Doubting, Mute)
+    kind.__name__: kind for kind in (Forgetful, Doubting, Mute)
 }
 
 

@@ -95,10 +95,9 @@ def test_without_rich_it_works_plainly_and_says_once_how_to_get_it() -> None:
     assert "\nOK: " in done.stdout
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_on_a_terminal_it_is_shown_live(backend: str) -> None:
+def test_on_a_terminal_it_is_shown_live() -> None:
     ours, theirs = pty.openpty()
-    command = demo("--duration", "1", "--seed", "2", "--backend", backend)
+    command = demo("--duration", "1", "--seed", "2")
     with subprocess.Popen(
         command, stdout=theirs, stderr=subprocess.PIPE, env={**os.environ, **TERMINAL}
     ) as process:
@@ -168,7 +167,6 @@ def test_it_ends_quietly_when_nobody_reads_on() -> None:
     ("name", "fault"),
     [
         ("Forgetful", "number 5: nobody wrote this message"),
-        ("Muddled", "number 5: nobody wrote this message"),
         ("Doubting", "the subscriptions said were trades, trades, quotes"),
     ],
 )

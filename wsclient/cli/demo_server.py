@@ -130,14 +130,14 @@ class DemoServer:
         self._opened = 0
         self._to_refuse = 0
         self._to_ignore = 0
-        self._ended = False
+        self._over = anyio.Event()
         self._leave = anyio.Event()
 
     async def run(self) -> None:
         """Serve until stdin ends; leave and come back when told to be away."""
         async with anyio.create_task_group() as group:
             group.start_soon(self._obey)
-            while not self._ended:
+            while not self._over.is_set():
                 self._leave = anyio.Event()
                 async with serve(
                     self._handle,
@@ -150,15 +150,15 @@ class DemoServer:
                 ):
                     report(event="listening")
                     await self._leave.wait()
-                if not self._ended:
-                    await anyio.sleep(AWAY)
+                with anyio.move_on_after(AWAY):
+                    await self._over.wait()
 
     async def _obey(self) -> None:
         """Do what is asked, one line at a time, until there are no more lines."""
         async with lines_of_stdin() as lines:
             async for line in lines:
                 await self._do(json.loads(line))
-        self._ended = True
+        self._over.set()
         self._leave.set()
 
     async def _do(self, command: dict[str, Any]) -> None:
