@@ -264,17 +264,6 @@ class _Ended(WebSocketError):
         """The attempts made since the last proof of life, oldest first."""
         return self.facts.attempts
 
-    @property
-    def code(self) -> int:
-        """
-        The close code: what the peer sent, else 1006 (RFC 6455, 7.1.5).
-
-        1005 is an empty Close frame, 1006 no Close frame at all; neither ever
-        stands on the wire.
-
-        """
-        return self.facts.received.code if self.facts.received else 1006
-
 
 class ConnectError(_Ended):
     """An attempt to connect failed."""
@@ -311,11 +300,26 @@ class HandshakeRejected(ConnectError):
         self.body = body
 
 
-class ConnectionClosed(_Ended, anyio.EndOfStream):
+class _Lived(_Ended):
+    """The end of a connection that was open."""
+
+    @property
+    def code(self) -> int:
+        """
+        The close code: what the peer sent, else 1006 (RFC 6455, 7.1.5).
+
+        1005 is an empty Close frame, 1006 no Close frame at all; neither ever
+        stands on the wire.
+
+        """
+        return self.facts.received.code if self.facts.received else 1006
+
+
+class ConnectionClosed(_Lived, anyio.EndOfStream):
     """The connection is over, both sides having sent a Close frame."""
 
 
-class ConnectionLost(_Ended, anyio.BrokenResourceError):
+class ConnectionLost(_Lived, anyio.BrokenResourceError):
     """The connection is over without a completed closing handshake."""
 
 

@@ -28,11 +28,11 @@ class OwnedTasks:
         self._open = False
         self._ending = False
         self._scopes: set[anyio.CancelScope] = set()
+
+    async def __aenter__(self) -> OwnedTasks:
         # Transparent while the body runs; leaving turns it into a bounded shield.
         self._shield = anyio.CancelScope()
         self._group = anyio.create_task_group()
-
-    async def __aenter__(self) -> OwnedTasks:
         self._shield.__enter__()
         await self._group.__aenter__()  # it waits for nothing
         self._open = True

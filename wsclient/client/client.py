@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal
 from ..connection import DICE, Dice, Timeouts, bytes_of
 from ..errors import ArgumentError
 from ..protocol import Deflate, Limits, deflate_of
-from ..subprotocols import Plain
+from ..subprotocols import JsonTopics, Plain
 from ..supervisor import (
     Attempt,
     Classify,
@@ -25,7 +25,7 @@ from ..supervisor import (
 )
 from ..wire import Dial
 from .connect import Connecting
-from .opening import URL, Headers, Opening
+from .opening import URL, Headers, Opening, takes_one
 
 if sys.version_info >= (3, 13):
     from typing import TypeVar
@@ -112,17 +112,14 @@ class Client(Supervisor[T], Generic[T]):
         random: Dice = DICE,
     ) -> None:
         factory: Any = subprotocol or Plain()
-        if not callable(factory):
-            raise ArgumentError(
-                f"subprotocol={factory!r}: give something that makes a Subprotocol,"
-                " such as JsonTopics() or a class"
-            )
-        spoken = getattr(factory, "names", None)  # a class tells without being called
-        offered = [*(factory().names if spoken is None else spoken), *subprotocols]
+        offered = _names_of(factory)
+        if isinstance(subprotocols, str):
+            raise ArgumentError(f"subprotocols is a str: give [{subprotocols!r}]")
+        offered += [name for name in subprotocols if name not in offered]
         self._opening = Opening(
             url,
             headers=headers,
-            subprotocols=list(dict.fromkeys(offered)),
+            subprotocols=offered,
             origin=origin,
             user_agent=user_agent,
             tls=tls,
@@ -140,6 +137,9 @@ class Client(Supervisor[T], Generic[T]):
             random=bytes_of(random),
             uniform=random.uniform,
         )
+        if callable(on_connect):
+            what = "the conversation, as in: async def login(conversation): ..."
+            takes_one("on_connect", on_connect, what)
         self._name = f"client #{next(numbers)}"
         super().__init__(
             self._attempt,
@@ -160,6 +160,7 @@ class Client(Supervisor[T], Generic[T]):
             max_bytes=limits.max_queue_bytes,
             max_total_bytes=limits.max_client_bytes,
             max_queued=limits.max_queued_sends,
+            max_queued_bytes=limits.max_queue_bytes,
             has_provider=self._opening.has_provider,
             uniform=random.uniform,
             logger=_Named(logging.getLogger("wsclient.client"), {"name": self._name}),
@@ -171,6 +172,19 @@ class Client(Supervisor[T], Generic[T]):
 
     def __repr__(self) -> str:
         return f"<Client {self._name} {self.state} generation={self.generation}>"
+
+
+def _names_of(factory: Any) -> list[str]:
+    """Return the names that a subprotocol is offered by."""
+    if factory is JsonTopics or factory is Plain:
+        raise ArgumentError(f"subprotocol={factory.__name__}: call it, as in Plain()")
+    if not callable(factory):
+        raise ArgumentError(
+            f"subprotocol={factory!r}: give something that makes a Subprotocol, such"
+            " as JsonTopics() or a class"
+        )
+    names = getattr(factory, "names", None)  # a class tells without being called
+    return list(factory().names if names is None else names)
 
 
 class _Named(logging.LoggerAdapter[logging.Logger]):

@@ -35,7 +35,7 @@ from ..protocol import (
 from ..supervisor.seam import Attempt
 from ..wire import Dial, Wire
 
-__all__ = ("HeaderValues", "Headers", "Opening", "URL")
+__all__ = ("URL", "HeaderValues", "Headers", "Opening", "takes_one")
 
 T = TypeVar("T")
 
@@ -88,6 +88,8 @@ class Opening:
         self._open_timeout = seconds("open_timeout", open_timeout)
         if dial is not None and not callable(dial):
             raise ArgumentError(f"dial is {dial!r}; give an async function, see Dial")
+        if not isinstance(limits, Limits):
+            raise ArgumentError(f"limits is {limits!r}; give Limits(...)")
         self._dial = dial
         self._new_endpoint = partial(
             Endpoint,
@@ -251,16 +253,27 @@ class _Run:
 def _checked_provider(name: str, value: T) -> T:
     """Refuse a provider that does not take exactly one attempt."""
     if callable(value):
-        try:
-            inspect.signature(value).bind(None)
-        except TypeError:
-            raise ArgumentError(
-                f"{name} is a callable that does not take one argument; it is called"
-                " with an Attempt, as in: async def fresh_token(attempt): ..."
-            ) from None
-        except ValueError:
-            pass  # a callable in C that does not tell
+        takes_one(name, value, "an Attempt, as in: async def fresh_token(attempt): ...")
     return value
+
+
+def takes_one(name: str, function: Callable[..., object], what: str) -> None:
+    """
+    Refuse a function that does not take exactly one argument.
+
+    Raises:
+        ArgumentError: it does not; ``what`` says what it is called with.
+
+    """
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        raise ArgumentError(
+            f"{name} is a callable that does not take one argument; it is called with"
+            f" {what}"
+        ) from None
+    except ValueError:
+        pass  # a callable in C that does not tell
 
 
 def _checked_tls(tls: object) -> object:

@@ -179,7 +179,7 @@ class Judge:
         facts = replace(
             facts,
             attempts=history,
-            detail=f"gave up after {len(history)} attempts: {why}: {_text_of(cause)}",
+            detail=f"gave up after {_counted(len(history))}: {why}: {_text_of(cause)}",
         )
 
         def failure() -> GaveUp:
@@ -209,10 +209,14 @@ class Judge:
             self._warned.add(what)
             hint = (
                 '; first="raise" would raise this'
-                if self._first == "wait" and not self.opened
+                if self._first == "wait" and not self.opened and delay is not None
                 else ""
             )
             self.logger.log(level, "! no connection: %s; %s%s", text, then, hint)
+
+
+def _counted(attempts: int) -> str:
+    return "1 attempt" if attempts == 1 else f"{attempts} attempts"
 
 
 def _text_of(error: BaseException) -> str:

@@ -216,7 +216,7 @@ class Outbox:
         ):
             raise QueueFull(
                 f"{self.queued} messages, {self._bytes} bytes wait for a connection "
-                'already; wait with when_down="wait", or raise the bound',
+                'already; wait with when_down="wait", or raise the limits',
                 message,
             )
 

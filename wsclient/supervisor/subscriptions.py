@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from types import TracebackType
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NoReturn, Protocol, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -174,6 +174,12 @@ class Subscribing(Generic[T]):
     def __init__(self, make: Callable[[], Subscription[T]]) -> None:
         self._make = make
         self._handle: Subscription[T] | None = None
+
+    def __aiter__(self) -> NoReturn:
+        raise LocalProtocolError(
+            "subscribe() gives what is awaited or entered first:"
+            " `async with client.subscribe(...) as trades`, then iterate trades"
+        )
 
     def __await__(self) -> Generator[object, object, Subscription[T]]:
         return self._subscribe().__await__()
