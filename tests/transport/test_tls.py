@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import ssl
-from collections.abc import Callable
-from typing import Any
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
 
 import anyio
 import pytest
+import trustme
 from anyio.streams.tls import TLSAttribute
 
 from wsclient.errors import CertificateError, ConnectError, Phase, Reason
-from wsclient.testing.contract import WIRE_CHECKS, WireCheck
+from wsclient.testing.contract import WIRE_CHECKS, WireCheck, lend
 from wsclient.testing.wires import SimulatedWire, wire_pair
 from wsclient.transport.backend import wire_of
+from wsclient.transport.dial import dial
 from wsclient.transport.tls import TLSWire, secure
 from wsclient.wire import Wire
 
@@ -277,3 +283,65 @@ async def test_a_cancelled_handshake_closes_the_wire(
     while None not in ear.told:
         await right.pump()
     right.abort()
+
+
+@pytest.fixture
+def renegotiating(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """OpenSSL's own server: a line ``r`` on its input makes it renegotiate."""
+    if shutil.which("openssl") is None and "WSCLIENT_REQUIRE_PEERS" not in os.environ:
+        pytest.skip("openssl is not installed")
+    issued = trustme.CA().issue_cert("localhost")
+    pem = tmp_path / "server.pem"
+    issued.private_key_and_cert_chain_pem.write_to_path(str(pem))
+    options = ["-accept", "127.0.0.1:0", "-naccept", "1", "-tls1_2", "-cert", str(pem)]
+    with subprocess.Popen(
+        ["openssl", "s_server", *options],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as server:
+        yield server
+        server.kill()
+
+
+def _read_until(output: IO[bytes], word: bytes) -> bytes:
+    for line in output:
+        if word in line:
+            return line
+    raise EOFError(f"the server never said {word!r}")
+
+
+@pytest.mark.real
+async def test_what_is_written_while_the_peer_renegotiates_goes_after_it(
+    renegotiating: subprocess.Popen[bytes],
+) -> None:
+    """TLS 1.2 (RFC 5246, 7.4.1.1): nothing may be sent until the peer has spoken."""
+    assert renegotiating.stdin is not None
+    assert renegotiating.stdout is not None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    port = int(_read_until(renegotiating.stdout, b"ACCEPT").rsplit(b":", 1)[1])
+    with anyio.fail_after(HANG):
+        wire = await dial("127.0.0.1", port, tls=context, reached=lambda phase: None)
+        assert isinstance(wire, TLSWire)
+        drained: list[bool] = []
+        wire.start(lambda chunk: None, print, lambda: drained.append(True))
+        async with anyio.create_task_group() as group:
+            wire.adopt(lend(group))
+            renegotiating.stdin.write(b"r\n")
+            renegotiating.stdin.flush()
+            await wire._inner.pump()  # HelloRequest: nothing that is fed above
+            assert not wire.write(b"after ")
+            assert not wire.write(b"all\n")
+            assert wire.buffered >= len(b"after all\n")
+            group.start_soon(wire.pump)
+            await wire.flush()
+            assert drained == [True]
+            assert wire.buffered == 0
+            # A server that were hung up on before it has looked would print nothing.
+            await anyio.to_thread.run_sync(
+                _read_until, renegotiating.stdout, b"after all", abandon_on_cancel=True
+            )
+            group.cancel_scope.cancel()
+        wire.finish()
