@@ -494,7 +494,10 @@ async def test_cancelling_a_task_of_the_client_never_cancels_the_body(
     await client.__aexit__(None, None, None)
 
 
+@pytest.mark.parametrize("anyio_backend", ["trio"], indirect=True)
 async def test_an_interrupt_in_a_hook_leaves_as_itself(network: Network) -> None:
+    """asyncio lets an interrupt in any task out of its loop, past everybody."""
+
     async def hook(connection: Any) -> None:
         raise SystemExit(3)
 
