@@ -33,8 +33,7 @@ class Guard:
         """
         if self.thread is not None and self.thread != get_ident():
             raise ConcurrencyError(
-                f"{what}() was called from another thread; use "
-                "anyio.from_thread.run()"
+                f"{what}() was called from another thread; use anyio.from_thread.run()"
             )
 
     def check_entered(self, what: str) -> None:
