@@ -193,7 +193,7 @@ class Judge:
         self, outcome: Outcome, generation: int, text: str, sentence: Sentence
     ) -> None:
         delay = sentence.delay
-        then = "no further attempt" if delay is None else f"next in {delay:.1f} s"
+        then = "no further attempt" if delay is None else f"next in {delay:.2g} s"
         if sentence.refused is not None:
             self.logger.warning(
                 "! %s (%s); it has worked before, so it is retried: %s",
@@ -212,7 +212,7 @@ class Judge:
                 if self._first == "wait" and not self.opened and delay is not None
                 else ""
             )
-            self.logger.log(level, "! no connection: %s; %s%s", text, then, hint)
+            self.logger.log(level, "! attempt failed: %s; %s%s", text, then, hint)
 
 
 def _counted(attempts: int) -> str:
