@@ -78,7 +78,8 @@ class Loop(Generic[T]):
     """
     What happens to a client, one thing after the other.
 
-    :meth:`run` never raises: what ends it is kept, and told by every call.
+    What ends :meth:`run` is kept, and told by every call; it raises only what is no
+    ``Exception``: a KeyboardInterrupt, which trio raises wherever it finds us.
 
     """
 
@@ -253,6 +254,8 @@ class Loop(Generic[T]):
                     raise
             except BaseException as error:  # noqa: BLE001 - kept: every call raises it
                 self._fail_with(error)
+                if not isinstance(error, Exception):
+                    raise  # an interrupt of the program ends the user's body too
             finally:
                 self.finish()
 
@@ -320,6 +323,8 @@ class Loop(Generic[T]):
 
     def _judge(self, outcome: Outcome) -> float | None:
         """Return the delay before the next attempt, or None: it is over."""
+        if not isinstance(outcome.error, Exception | None):
+            raise outcome.error  # nothing to be judged: KeyboardInterrupt, SystemExit
         now = anyio.current_time()
         number = self._judging.number
         lived = outcome.kind is Kind.LIFE
