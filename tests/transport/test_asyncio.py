@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import anyio
 import pytest
 
 from wsclient.testing.contract import WIRE_CHECKS, WireCheck
-from wsclient.transport.asyncio import asyncio_wire
+from wsclient.testing.wires import SimulatedWire, wire_pair
+from wsclient.transport.asyncio import AsyncioWire, asyncio_wire
+from wsclient.wire import Wire
 
 from .conftest import HANG, Connected, backend
 
 pytestmark = pytest.mark.real
+
+RESET = ConnectionResetError("pulled the plug")
 
 
 @pytest.fixture(params=["asyncio", "asyncio-debug", "uvloop"])
@@ -29,18 +34,115 @@ async def test_the_contract_is_kept(check: WireCheck, connected: Connected) -> N
         await check(await asyncio_wire(left), await asyncio_wire(right))
 
 
-async def test_nothing_is_read_before_somebody_takes_it(connected: Connected) -> None:
+def tell_to(wire: Wire, told: list[object]) -> None:
+    wire.start(
+        lambda chunk: told.append(None if chunk is None else bytes(chunk)),
+        told.append,
+        lambda: None,
+    )
+
+
+async def test_what_comes_before_somebody_takes_it_is_kept(
+    connected: Connected,
+) -> None:
+    """uvloop reads before it can be told not to."""
     near, far = connected()
-    wire = await asyncio_wire(near)
     far.send(b"early")
-    await asyncio.sleep(0.02)
-    received = bytearray()
-    wire.start(lambda chunk: received.extend(chunk or b""), print, lambda: None)
+    far.shutdown(socket.SHUT_WR)
+    wire = await asyncio_wire(near)
+    await asyncio.sleep(0.01)
+    told: list[object] = []
+    tell_to(wire, told)
+    assert told == [], "nothing is fed within start()"
     with anyio.fail_after(HANG):
-        await wire.pump()
-    assert received == b"early"
+        while len(told) < 2:
+            await wire.pump()
+    assert told == [b"early", None]
     wire.abort()
     far.close()
+
+
+@pytest.mark.parametrize("anyio_backend", ["virtual-asyncio"], indirect=True)
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        (lambda far: far.finish(), [b"early", b"later", None]),
+        (lambda far: far.out.reset(RESET), [b"early", b"later", RESET]),
+        (lambda far: None, [b"early", b"later"]),
+    ],
+)
+async def test_what_an_event_loop_reads_unasked_comes_first_and_in_order(
+    end: Callable[[SimulatedWire], None], expected: list[object]
+) -> None:
+    near, far = wire_pair(pushed=True)
+    assert isinstance(near, AsyncioWire)
+    near._transport.resume_reading()  # what uvloop does after connection_made()
+    far.write(b"early")
+    await anyio.sleep(1)
+    near.hold()
+    far.write(b"later")
+    end(far)
+    told: list[object] = []
+    tell_to(near, told)
+    while len(told) < len(expected):
+        await near.pump()
+    assert told == expected
+    near.abort()
+    far.abort()
+
+
+@pytest.mark.parametrize("anyio_backend", ["virtual-asyncio"], indirect=True)
+@pytest.mark.parametrize("end", [None, RESET])
+async def test_an_end_before_somebody_takes_it_is_told_then(
+    end: OSError | None,
+) -> None:
+    near, far = wire_pair(pushed=True)
+    assert isinstance(near, AsyncioWire)
+    near._transport.resume_reading()
+    far.write(b"all there is")
+    if end is None:
+        far.finish()
+    else:
+        far.out.reset(end)
+    await anyio.sleep(1)
+    near.hold()
+    near.pause()
+    near.resume()
+    assert near.write(b"") is (end is None)
+    await near.flush()
+    assert near.buffered == 0
+    told: list[object] = []
+    tell_to(near, told)
+    while len(told) < 2:
+        await near.pump()
+    assert told == [b"all there is", end]
+    near.abort()
+    far.abort()
+
+
+@pytest.mark.parametrize("anyio_backend", ["virtual-asyncio"], indirect=True)
+async def test_nothing_is_told_of_a_wire_that_was_ended_before_it_began() -> None:
+    near, far = wire_pair(pushed=True)
+    far.write(b"unheard")
+    told: list[object] = []
+    near.abort()
+    tell_to(near, told)
+    await anyio.sleep(1)
+    assert told == []
+    far.abort()
+
+
+async def test_draining_meets_a_reset(connected: Connected) -> None:
+    near, far = connected()
+    wire = await asyncio_wire(near)
+    told: list[object] = []
+    tell_to(wire, told)
+    wire.pause()
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    far.close()
+    wire.drain(100)  # on loopback a reset is there at once
+    assert [type(error) for error in told] == [ConnectionResetError]
+    assert wire.write(b"over")
 
 
 async def test_a_socket_is_closed_when_making_its_wire_is_cancelled(
@@ -87,9 +189,7 @@ async def test_what_the_peer_said_before_a_reset_is_fed_while_paused(
     near, far = connected()
     wire = await asyncio_wire(near)
     told: list[object] = []
-    wire.start(
-        lambda chunk: told.append(bytes(chunk or b"")), told.append, lambda: None
-    )
+    tell_to(wire, told)
     wire.pause()
     far.send(b"close 4001")
     far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")

@@ -87,6 +87,28 @@ async def test_an_address_of_a_family_that_is_not_there_is_left_out() -> None:
     close_listener(only)
 
 
+async def test_addresses_that_can_never_share_a_port_are_told() -> None:
+    """Not tried for ever."""
+
+    async def twice(host: str, port: int, *, passive: bool) -> list[AddressInfo]:
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, number, "", ("127.0.0.1", 0))
+            for number in (0, socket.IPPROTO_TCP)
+        ]
+
+    with pytest.raises(OSError, match="in use"):
+        await listen("twice.example", 0, resolve=twice)
+
+
+async def test_a_family_the_kernel_does_not_know_is_left_out() -> None:
+    async def strange(host: str, port: int, *, passive: bool) -> list[AddressInfo]:
+        place = ("127.0.0.1", 0)
+        return [(99, socket.SOCK_STREAM, 0, "", place)]
+
+    with pytest.raises(OSError, match="not supported"):
+        await listen("strange.example", 0, resolve=strange)
+
+
 async def test_no_address_of_ours_is_told() -> None:
     with pytest.raises(OSError, match="assign"):
         await listen("192.0.2.1", 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -181,3 +181,77 @@ async def test_a_wire_as_a_stream_reads_no_more_than_it_can_hold() -> None:
             assert left.buffered + received + 3 * 65536 + 1000 >= 1_000_000
         left.abort()
     await stream.aclose()
+
+
+@virtual
+async def test_what_was_received_while_paused_is_held_until_it_is_wanted() -> None:
+    left, right = memory_streams()
+    wire = StreamWire(left)
+    told: list[bytes] = []
+    wire.start(lambda chunk: told.append(bytes(chunk or b"")), print, lambda: None)
+    async with anyio.create_task_group() as group:
+        releases: list[Callable[[], None]] = [wire.resume, lambda: wire.drain(100)]
+        for number, release in enumerate(releases):
+            group.start_soon(wire.pump)
+            await anyio.wait_all_tasks_blocked()
+            wire.pause()
+            await right.send(b"held")
+            await anyio.wait_all_tasks_blocked()
+            assert len(told) == number
+            release()
+            await anyio.wait_all_tasks_blocked()
+            assert told == [b"held"] * (number + 1)
+            wire.resume()
+        wire.abort()
+    await wire.aclose()
+    await right.aclose()
+
+
+@virtual
+async def test_a_failed_send_is_told_after_what_the_reader_still_gets() -> None:
+    """Whoever is in pump() reads on; the task that tells waits for it, but not long."""
+    there = anyio.create_memory_object_stream[bytes](0)
+    back = anyio.create_memory_object_stream[bytes](0)
+    wire = StreamWire(MemoryStream(there[0], back[1]))
+    told: list[object] = []
+    wire.start(lambda chunk: told.append(bytes(chunk or b"")), told.append, print)
+    started = anyio.current_time()
+    async with anyio.create_task_group() as group:
+        wire.adopt(lend(group))
+        group.start_soon(wire.pump)
+        await anyio.wait_all_tasks_blocked()
+        there[1].close()
+        wire.write(b"unheard")
+        await anyio.sleep(0.5)
+        await back[0].send(b"last words")
+        back[0].close()
+    assert told[0] == b"last words"
+    assert told[1] == b"", "the peer's own EOF came before the loss was told"
+    assert anyio.current_time() - started <= 2
+
+
+@virtual
+async def test_finishing_does_not_wait_long_for_a_peer_that_does_not_read() -> None:
+    left, right = memory_streams()
+    wire = StreamWire(left)
+    wire.start(lambda chunk: None, print, print)
+    started = anyio.current_time()
+    async with anyio.create_task_group() as group:
+        wire.adopt(lend(group))
+        wire.write(b"never taken")
+        wire.finish()
+    assert anyio.current_time() - started == pytest.approx(1)
+    with pytest.raises(anyio.EndOfStream):
+        await right.receive()
+    await right.aclose()
+
+
+@virtual
+async def test_a_stream_wire_has_no_timers() -> None:
+    left, right = memory_streams()
+    wire = StreamWire(left)
+    with pytest.raises(RuntimeError, match="no timers"):
+        wire.call_at(1.0, lambda: None)
+    assert wire.extra_attributes[SocketAttribute.remote_port]() == 443
+    await wire.aclose()
+    await right.aclose()

@@ -272,6 +272,31 @@ async def test_a_final_dot_is_not_part_of_the_name_in_a_certificate(
 
 
 @virtual
+async def test_a_handshake_that_is_aborted_from_beside_ends() -> None:
+    left, right = wire_pair()
+    client = TLSWire(left, ssl.create_default_context(), server_hostname="localhost")
+    async with anyio.create_task_group() as group:
+
+        async def shake() -> None:
+            with pytest.raises(ConnectionAbortedError):
+                await client.handshake()
+
+        group.start_soon(shake)
+        await anyio.wait_all_tasks_blocked()
+        client.abort()
+    right.abort()
+
+
+@virtual
+async def test_a_name_that_cannot_be_asked_for_is_told_and_closes_the_wire() -> None:
+    left, right = wire_pair()
+    with pytest.raises(ConnectError, match="handshake with"):
+        await secure(left, ssl.create_default_context(), host=".x", dialled=".x:443")
+    assert left.write(b"over"), "the wire has ended"
+    right.abort()
+
+
+@virtual
 async def test_a_cancelled_handshake_closes_the_wire(
     certificates: Certificates,
 ) -> None:
