@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from .client import Client, connect
-from .connection import Connection, Timeouts
+from .connection import Connection
 from .errors import (
     ArgumentError,
     Attempted,
@@ -35,21 +35,29 @@ from .errors import (
     WebSocketError,
     WouldBlock,
 )
-from .protocol import CloseCode, Deflate, Limits
-from .subprotocols import JsonTopics, Plain
+from .protocol import CloseCode, Deflate, Limits, Request
+from .subprotocols import Base, JsonTopics, Plain
 from .supervisor import (
     Ack,
     Attempt,
+    AttemptFailed,
+    Attempting,
     Conversation,
     Fatal,
+    Fate,
     FullJitter,
     Gap,
+    Kind,
+    LifeEnded,
     Outcome,
     Position,
+    Proven,
     Receipt,
+    Refused,
     Reply,
     Retry,
     State,
+    StateChanged,
     Stats,
     Subprotocol,
     Subscription,
@@ -67,8 +75,16 @@ __all__ = (
     "Subscription",
     "Gap",
     "Receipt",
+    "Fate",
     "State",
     "Stats",
+    # What client.events() tells
+    "StateChanged",
+    "Attempting",
+    "AttemptFailed",
+    "LifeEnded",
+    "Proven",
+    "Refused",
     # The other end
     "serve",
     "Server",
@@ -78,11 +94,11 @@ __all__ = (
     # Settings
     "Deflate",
     "Limits",
-    "Timeouts",
     "FullJitter",
     # What is told to providers and classifiers, and what they answer
     "Attempt",
     "Outcome",
+    "Kind",
     "Retry",
     "Fatal",
     "classify_default",
@@ -90,6 +106,7 @@ __all__ = (
     # Application protocols
     "JsonTopics",
     "Plain",
+    "Base",
     "Subprotocol",
     "Conversation",
     "Topic",

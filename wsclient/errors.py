@@ -289,12 +289,12 @@ class HandshakeRejected(ConnectError):
     def __init__(
         self,
         facts: Facts,
-        *,
         status: int,
         headers: tuple[tuple[str, str], ...] = (),
         body: bytes = b"",
     ) -> None:
         super().__init__(facts)
+        self.args = (facts, status, headers, body)  # whole, so that it can be copied
         self.status = status
         self.headers = headers
         self.body = body
@@ -340,8 +340,11 @@ class _Unsent(WebSocketError, anyio.BrokenResourceError):
     """Carries the message it is about; ``__cause__`` says what happened."""
 
     def __init__(self, text: str, message: object) -> None:
-        super().__init__(text)
+        super().__init__(text, message)
         self.message = message
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class NotSent(_Unsent):

@@ -259,7 +259,7 @@ async def test_a_subscription_that_ends_in_the_replay_is_not_said_or_unsaid(
         network.link.make_room()
         await settle()
         assert network.link.sent == ["a", "b", "d", "-a"]
-        assert not b.inbox.count()
+        assert not b._inbox.count()
 
 
 async def test_subscribing_in_on_connect_edits_the_registry(network: Network) -> None:

@@ -659,7 +659,6 @@ async def test_receiving_before_entering_is_refused(network: Network) -> None:
         ("wait", 3),
         ("stop", None),
         ("open_timeout", float("nan")),
-        ("open_timeout", None),
         ("prepare_timeout", -1),
         ("stable_after", "10"),
         ("recv_timeout", float("nan")),

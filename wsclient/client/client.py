@@ -91,7 +91,7 @@ class Client(Supervisor[T], Generic[T]):
         wait: Wait | None = None,
         stop: Stop = stop_never,
         first: Literal["wait", "raise", "background"] = "wait",
-        open_timeout: float = 10,
+        open_timeout: float | None = 10,
         prepare_timeout: float | None = None,
         recv_timeout: float | None = None,
         stable_after: float = 10,

@@ -125,8 +125,6 @@ class Life:
     # -- bytes in ---------------------------------------------------------------
 
     def _feed(self, data: memoryview | None) -> None:
-        if self._over:
-            return
         endpoint = self._endpoint
         self._feeding = True
         if data is None:

@@ -49,9 +49,9 @@ class Pings:
         if payload not in self._flying:
             return  # unsolicited: a heartbeat of the peer's
         self.latency = now - self._flying[payload][0]
-        for earlier in list(self._flying):
+        earlier = b""
+        while earlier != payload:
+            earlier = next(iter(self._flying))
             answered = self._flying.pop(earlier)[1]
             if answered is not None:
                 answered.set()
-            if earlier == payload:
-                break

@@ -89,11 +89,11 @@ class Desk(Generic[T]):
     def unsubscribe(self, handle: Subscription[T]) -> None:
         """Edit the registry, and tell the server if it has been told; idempotent."""
         last = self._registry.discard(handle)
-        text = f"{handle.inbox.name} was unsubscribed"
-        handle.inbox.end(lambda: self._loop.closed(text), quiet=True)
+        text = f"{handle._inbox.name} was unsubscribed"
+        handle._inbox.end(lambda: self._loop.closed(text), quiet=True)
         life = self._loop.life
         if last and life is not None and not self._loop.leaving:
-            life.say_goodbye(handle.want)
+            life.say_goodbye(handle._want)
             self._hurry()
 
     def acknowledged(self, want: Want[T]) -> bool:
@@ -137,7 +137,7 @@ class Desk(Generic[T]):
         last = self._registry.discard(handle)
         life = self._loop.life
         if last and life is not None:
-            life.goodbyes.append(handle.want)
+            life.goodbyes.append(handle._want)
             life.bell.ring()
 
     def _check_reading(self) -> None:

@@ -41,8 +41,8 @@ PATIENCE = (0.1, 1.0)  # seconds between two looks for the answer to a ping
 class Settings:
     """What the user has set, in seconds; None: no limit."""
 
-    open_timeout: float
-    prepare_timeout: float
+    open_timeout: float | None
+    prepare_timeout: float | None
     stable_after: float
     recv_timeout: float | None
     ack_timeout: float
@@ -58,7 +58,7 @@ class Settings:
             ArgumentError: one of them is no finite number of seconds.
 
         """
-        limits = {"recv_timeout", "slow_timeout"}
+        limits = {"open_timeout", "prepare_timeout", "recv_timeout", "slow_timeout"}
         return cls(
             **{
                 name: (check_timeout if name in limits else check_seconds)(name, value)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from math import inf
 from typing import Generic, TypeVar
 from weakref import WeakSet
 
@@ -252,7 +253,7 @@ class Loop(Generic[T]):
                 # body by way of the task group.
                 if self._scope.cancel_called:
                     raise
-            except BaseException as error:  # noqa: BLE001 - kept: every call raises it
+            except BaseException as error:
                 self._fail_with(error)
                 if not isinstance(error, Exception):
                     raise  # an interrupt of the program ends the user's body too
@@ -286,11 +287,12 @@ class Loop(Generic[T]):
                 text = f"the subprotocol's factory raised {error!r}"
                 return self._judging.outcome(hook_error(text, error), Kind.PREPARE)
             self._stale = False
+        budget = self._means.settings.open_timeout
         attempt = Attempt(
             generation=self.generation + 1,
             number=self._judging.number,
             last_outcome=last,
-            deadline=now + self._means.settings.open_timeout,
+            deadline=inf if budget is None else now + budget,
         )
         self._publish(
             Attempting(time=now, generation=attempt.generation, number=attempt.number)
@@ -416,7 +418,7 @@ class Loop(Generic[T]):
         means.router.end(anyio.current_time(), self.generation, reason)
         means.router.inbox.end(self.over, quiet=closed)
         for handle in means.registry.handles():
-            handle.inbox.end(self.over, quiet=closed)
+            handle._inbox.end(self.over, quiet=closed)
         for want in means.registry:
             want.tell()
         if self.state is State.CLOSING:

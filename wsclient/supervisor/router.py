@@ -139,7 +139,7 @@ class Router(Generic[T]):
         self._tell_gap(now, generation, recovered=False)
 
     def _inboxes(self) -> list[Inbox[T]]:
-        return [self.inbox, *(h.inbox for h in self._registry.handles())]
+        return [self.inbox, *(h._inbox for h in self._registry.handles())]
 
     def _tell_gap(self, now: float, generation: int, *, recovered: bool) -> None:
         assert self.down_since is not None
@@ -192,7 +192,7 @@ class Router(Generic[T]):
             self.inbox.put(item, size, link.heard_at)
         else:
             for handle in want.handles:
-                handle.inbox.put(item, size, link.heard_at)
+                handle._inbox.put(item, size, link.heard_at)
 
     def _obey(self, what: Reply[T] | Ack | Position, link: Link) -> None:
         if isinstance(what, Reply):

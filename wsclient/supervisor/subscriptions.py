@@ -69,36 +69,37 @@ class Subscription(Generic[T]):
 
     """
 
-    __slots__ = ("_owner", "inbox", "want")
+    # The room beside it reads them; nobody else does.
+    __slots__ = ("_inbox", "_owner", "_want")
 
     def __init__(self, want: Want[T], inbox: Inbox[T], owner: Owner[T]) -> None:
-        self.want = want
-        self.inbox = inbox
+        self._want = want
+        self._inbox = inbox
         self._owner = owner
 
     def __repr__(self) -> str:
-        return f"<Subscription {self.inbox.name}: {self.inbox.count()} unread>"
+        return f"<Subscription {self._inbox.name}: {self._inbox.count()} unread>"
 
     @property
     def topic(self) -> Topic:
         """What was subscribed to, with its number."""
-        return self.want.topic
+        return self._want.topic
 
     @property
     def lost(self) -> int:
         """How many messages this queue had to drop."""
-        return self.inbox.lost
+        return self._inbox.lost
 
     def __aiter__(self) -> Inbox[T]:
-        return self.inbox
+        return self._inbox
 
     def __anext__(self) -> Coroutine[object, object, T]:
         """Return the next item; cancelling loses nothing."""
-        return self.inbox.__anext__()
+        return self._inbox.__anext__()
 
     def receive(self) -> Coroutine[object, object, T]:
         """Return the next item, as anyio's object streams do; see :meth:`recv`."""
-        return self.inbox.receive()
+        return self._inbox.receive()
 
     def recv(self, timeout: float | None = None) -> Coroutine[object, object, T]:
         """
@@ -115,11 +116,11 @@ class Subscription(Generic[T]):
             ConcurrencyError: another task is receiving here.
 
         """
-        return self.inbox.recv(timeout)
+        return self._inbox.recv(timeout)
 
     def with_gaps(self) -> WithGaps[T]:
         """Iterate items and :class:`Gap` markers, in order."""
-        return self.inbox.with_gaps()
+        return self._inbox.with_gaps()
 
     async def acknowledged(self) -> None:
         """
@@ -136,12 +137,12 @@ class Subscription(Generic[T]):
         """
         await anyio.lowlevel.checkpoint()
         while True:
-            self.inbox.raise_end()
-            if self._owner.acknowledged(self.want):
+            self._inbox.raise_end()
+            if self._owner.acknowledged(self._want):
                 return
-            if self.want.acked is None:
-                self.want.acked = anyio.Event()
-            await self.want.acked.wait()
+            if self._want.acked is None:
+                self._want.acked = anyio.Event()
+            await self._want.acked.wait()
 
     async def unsubscribe(self) -> None:
         """
@@ -260,7 +261,7 @@ class Registry(Generic[T]):
 
     def discard(self, handle: Subscription[T]) -> bool:
         """Count one less; return whether it was the last."""
-        want = handle.want
+        want = handle._want
         if handle not in want.handles:
             return False
         want.handles = tuple(other for other in want.handles if other is not handle)

@@ -74,7 +74,7 @@ class Supervisor(Generic[T]):
         wait: Wait | None = None,
         stop: Stop = stop_never,
         first: First = "wait",
-        open_timeout: float = 10.0,
+        open_timeout: float | None = 10.0,
         prepare_timeout: float | None = None,
         stable_after: float = 10.0,
         recv_timeout: float | None = None,
@@ -102,9 +102,7 @@ class Supervisor(Generic[T]):
             prepare_timeout = open_timeout
         settings = Settings.checked(
             open_timeout=open_timeout,
-            prepare_timeout=open_timeout
-            if prepare_timeout is None
-            else prepare_timeout,
+            prepare_timeout=prepare_timeout,
             stable_after=stable_after,
             recv_timeout=recv_timeout,
             ack_timeout=ack_timeout,
