@@ -254,15 +254,17 @@ async def test_s45_two_tasks_that_reconnect_at_once_make_one_dial() -> None:
 
 
 async def test_s45_reconnecting_in_backoff_dials_now_and_once() -> None:
-    async with Net(ConnectionRefusedError()) as net:
-        async with net.client(wait=waits(1000), first="background") as client:
-            await anyio.sleep(10)
-            for _ in range(3):
-                client.reconnect()
-            begin = anyio.current_time()
-            await client.wait_open()
-            assert anyio.current_time() - begin < 1
-            await anyio.sleep(2000)
+    async with (
+        Net(ConnectionRefusedError()) as net,
+        net.client(wait=waits(1000), first="background") as client,
+    ):
+        await anyio.sleep(10)
+        for _ in range(3):
+            client.reconnect()
+        begin = anyio.current_time()
+        await client.wait_open()
+        assert anyio.current_time() - begin < 1
+        await anyio.sleep(2000)
     assert len(net.dials) == 2
 
 
