@@ -245,6 +245,19 @@ async def test_a_task_cancelled_from_outside_is_a_failure_and_no_more() -> None:
     assert isinstance(told[0].__cause__, asyncio.CancelledError)
 
 
+@ON_ASYNCIO
+async def test_a_task_that_ends_by_a_cancellation_of_its_own_has_ended() -> None:
+    async def work() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            raise asyncio.CancelledError
+
+    async with OwnedTasks(never) as tasks:
+        tasks.start_soon(work)
+        await anyio.sleep(1)
+
+
 async def test_what_is_started_while_leaving_still_does_what_it_shields() -> None:
     done = list[str]()
 

@@ -64,10 +64,9 @@ class OwnedTasks:
         except anyio.get_cancelled_exc_class() as exc:
             # A native task.cancel(), or a CancelledError of the function's own: anyio
             # would cancel the whole group, and the user's body with it.
-            if not self._ending:
-                error = RuntimeError("a task was cancelled from outside")
-                error.__cause__ = exc
-                self._failed(error)
+            error = RuntimeError("a task was cancelled from outside")
+            error.__cause__ = exc
+            self._failed(error)
 
     async def __aexit__(
         self,

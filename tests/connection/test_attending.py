@@ -157,6 +157,22 @@ async def test_s33_a_blocked_event_loop_is_not_taken_for_a_dead_peer(
         assert ws.ended is None
 
 
+async def test_what_is_readable_is_read_before_the_peer_is_judged(
+    pushed: bool,
+) -> None:
+    async with connected(pushed, timeouts=KEEPALIVE) as (ws, peer), ws:
+        peer.send("here I am")
+        block(60)
+        ws._tick()  # on asyncio, sockets are seen first otherwise
+        assert ws.ended is None
+        assert await ws.recv() == "here I am"
+        peer.hang_up()
+        block(60)
+        ws._tick()
+        assert ws.ended is not None
+        assert ws.ended.reason is Reason.EOF
+
+
 async def test_a_dead_peer_is_given_up_also_after_the_loop_was_blocked(
     pushed: bool,
 ) -> None:

@@ -142,6 +142,16 @@ async def test_s32_whom_nobody_reads_fills_no_memory(pushed: bool) -> None:
             assert await ws.recv() == "x" * 1000
 
 
+async def test_iterating_over_more_than_the_queue_holds(pushed: bool) -> None:
+    limits = Limits(max_queue=4)
+    async with connected(pushed, limits=limits) as (ws, peer), ws:
+        sent = [f"{number}" for number in range(100)]
+        peer.out.chunk = 50
+        peer.send(*sent)
+        peer.close(1000)
+        assert [message async for message in ws] == sent
+
+
 async def test_two_receivers_are_one_too_many(pushed: bool) -> None:
     received = list[str | bytes]()
 

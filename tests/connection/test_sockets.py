@@ -362,11 +362,13 @@ async def test_s46_a_thousand_connections_leave_nothing_behind() -> None:
         for number in range(16):
             await cycle(number)
         await checkpoint()
-        before = descriptors(), tasks(), threading.active_count()
+        before = descriptors(), tasks()
+        threads = threading.active_count()  # one of an earlier test's may end meanwhile
         for number in range(1000):
             await cycle(number)
         for _ in range(5):
             await checkpoint()
-        assert (descriptors(), tasks(), threading.active_count()) == before
+        assert (descriptors(), tasks()) == before
+        assert threading.active_count() <= threads
     gc.collect()
     assert len(alive) == 0
