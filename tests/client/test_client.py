@@ -347,15 +347,14 @@ async def test_run_raises_the_failure_even_if_a_call_has_told_it() -> None:
         client = net.client(first="background", wait=waits(1))
         told: list[Exception] = []
 
-        async def run(task_status: anyio.abc.TaskStatus[None]) -> None:
+        async def run(*, task_status: anyio.abc.TaskStatus[None]) -> None:
             try:
                 await client.run(task_status=task_status)
             except wsclient.GaveUp as exc:
                 told.append(exc)
 
         async with anyio.create_task_group() as group:
-            group.start_soon(run)
-            await anyio.lowlevel.checkpoint()
+            await group.start(run)
             with pytest.raises(wsclient.GaveUp):
                 await client.wait_open()
         assert len(told) == 1
