@@ -471,6 +471,18 @@ async def test_closing_beside_the_attendant_ends_without_close_timeout(
         assert anyio.current_time() - start == pytest.approx(1, abs=LATE)
 
 
+async def test_leaving_while_the_attendant_awaits_the_end_of_tcp(pushed: bool) -> None:
+    for_ever = Timeouts(ping_interval=None, close_timeout=None)
+    async with connected(pushed, timeouts=for_ever) as (ws, peer):
+        async with ws:
+            await anyio.sleep(1)  # the attendant reads now
+            peer.polite = False
+            start = anyio.current_time()
+            peer.close(1000)
+            await anyio.sleep(0.5)
+        assert anyio.current_time() - start == pytest.approx(1, abs=LATE)
+
+
 async def test_a_flood_that_nobody_reads_starves_nobody(pushed: bool) -> None:
     async with connected(pushed, capacity=2**24) as (ws, peer), ws:
         received = 0
