@@ -354,7 +354,7 @@ async def test_s46_a_thousand_connections_leave_nothing_behind() -> None:
         # The server may still be closing its end of the one before.
         assert abs(descriptors) <= 2
         assert abs(tasks) <= 4
-        assert threads == 0
+        assert threads <= 0
         assert footprint.objects <= early.objects * 1.01 + 300
 
 

@@ -15,7 +15,11 @@ from wsclient import Phase
 from wsclient.transport import dial
 from wsclient.transport.resolver import AddressInfo, Resolver
 
+from .inv import invariants
+
 pytestmark = pytest.mark.real
+
+LOOKUP = "wsclient resolver"
 
 
 class Hung:
@@ -43,7 +47,7 @@ def hung() -> Iterator[Hung]:
 
 
 def lookups() -> list[threading.Thread]:
-    return [t for t in threading.enumerate() if t.name == "wsclient resolver"]
+    return [t for t in threading.enumerate() if t.name == LOOKUP]
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -59,12 +63,13 @@ def test_s16_a_hung_resolver_holds_up_neither_a_cancel_nor_the_end_of_the_run(
             raise AssertionError("it cannot be open")
 
     async def main() -> None:
-        with anyio.fail_after(20):
-            async with anyio.create_task_group() as group:
-                group.start_soon(enter)
-                await anyio.to_thread.run_sync(hung.asked.wait)
-                order.append("asked")
-                group.cancel_scope.cancel()
+        async with invariants(hanging=(LOOKUP, "AnyIO worker thread")):
+            with anyio.fail_after(20):
+                async with anyio.create_task_group() as group:
+                    group.start_soon(enter)
+                    await anyio.to_thread.run_sync(hung.asked.wait)
+                    order.append("asked")
+                    group.cancel_scope.cancel()
         order.append("cancelled")
 
     anyio.run(main, backend=backend)
@@ -79,14 +84,15 @@ def test_s16_a_hung_resolver_is_left_at_open_timeout_in_phase_dns(
     hung: Hung, backend: str
 ) -> None:
     async def main() -> None:
-        with pytest.raises(wsclient.AttemptTimeout) as caught, anyio.fail_after(20):
-            async with wsclient.Client(
-                "ws://name.that.hangs.test/",
-                open_timeout=0.1,
-                first="raise",
-                dial=hung.dial,
-            ):
-                raise AssertionError("it cannot be open")
+        async with invariants(hanging=(LOOKUP,)):
+            with pytest.raises(wsclient.AttemptTimeout) as caught, anyio.fail_after(20):
+                async with wsclient.Client(
+                    "ws://name.that.hangs.test/",
+                    open_timeout=0.1,
+                    first="raise",
+                    dial=hung.dial,
+                ):
+                    raise AssertionError("it cannot be open")
         assert caught.value.phase == Phase.DNS
         assert hung.asked.is_set()
 
