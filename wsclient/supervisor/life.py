@@ -144,8 +144,11 @@ class Life(Generic[T]):
             self._fence(Reason.LOCAL)
         if self._failure is not None:
             return self._failure
-        self.link.end(Reason.LOCAL, "a task of the client was cancelled from outside")
         ended = self.link.ended
+        if ended is None:
+            text = "a task of the client was cancelled from outside"
+            self.link.end(Reason.LOCAL, text)
+            ended = self.link.ended
         assert ended is not None
         return Kind.LIFE, ended
 
