@@ -51,10 +51,13 @@ async def invariants(*, hanging: tuple[str, ...] = ()) -> AsyncIterator[None]:
     """
     complaints: list[str] = []
     with _unraisable(complaints), _logged(complaints), _of_asyncio(complaints):
-        await _settle()
         before = _descriptors(), _tasks(), _threads()
-        yield
-        await _settle()
+        gc.freeze()  # what is there already need not be looked at again and again
+        try:
+            yield
+            await _settle()
+        finally:
+            gc.unfreeze()
         after = _descriptors(), _tasks(), _threads()
     for old, new in zip(before, after, strict=True):
         left = [name for key, name in new.items() if key not in old]
