@@ -22,6 +22,7 @@ class Timer(Protocol):
 
     def cancel(self) -> None:
         """Never call back. Idempotent."""
+        ...
 
 
 class Wire(Protocol):
@@ -53,6 +54,7 @@ class Wire(Protocol):
         that was written, after a :meth:`write` that returned False.
 
         """
+        ...
 
     def adopt(self, spawn: Spawn) -> None:
         """
@@ -61,12 +63,15 @@ class Wire(Protocol):
         Until then, unsent bytes of a pulled wire move inside :meth:`flush` only.
 
         """
+        ...
 
     def time(self) -> float:
         """Return the event loop's clock, as ``anyio.current_time()`` does, cheaply."""
+        ...
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
         """Call back at ``when`` on the clock of :meth:`time`; pushed wires only."""
+        ...
 
     def write(self, data: bytes) -> bool:
         """
@@ -76,6 +81,7 @@ class Wire(Protocol):
         end, data are dropped and True is returned.
 
         """
+        ...
 
     async def flush(self) -> None:
         """
@@ -84,6 +90,7 @@ class Wire(Protocol):
         It raises nothing: ``lost`` has told. Cancelling it takes nothing back.
 
         """
+        ...
 
     async def pump(self) -> None:
         """
@@ -93,6 +100,7 @@ class Wire(Protocol):
         it returns at once. Cancelling it loses nothing.
 
         """
+        ...
 
     def drain(self, limit: int) -> None:
         """
@@ -100,16 +108,20 @@ class Wire(Protocol):
         or not. Never called from inside ``feed``.
 
         """
+        ...
 
     def pause(self) -> None:
         """Stop reading, so that the peer's sending slows down."""
+        ...
 
     def resume(self) -> None:
         """Read again."""
+        ...
 
     @property
     def buffered(self) -> int:
         """Bytes written and not yet taken by the kernel."""
+        ...
 
     def finish(self) -> None:
         """
@@ -118,9 +130,11 @@ class Wire(Protocol):
         TLS says close_notify first. Idempotent; nothing is fed any more.
 
         """
+        ...
 
     def abort(self) -> None:
         """End at once; what was not sent is dropped. Idempotent; nothing is fed."""
+        ...
 
     async def aclose(self) -> None:
         """
@@ -129,6 +143,7 @@ class Wire(Protocol):
         It waits for nothing but the flush; cancelled, it aborts.
 
         """
+        ...
 
 
 Reached = Callable[[str], None]

@@ -90,7 +90,7 @@ class Host:
         self._number += 1
         self._listening = anyio.Event()
         with anyio.CancelScope(shield=True):  # or nobody would know of it
-            self._process = process = await anyio.open_process(
+            self._process = await anyio.open_process(
                 [
                     *self._command,
                     f"--port={self.port}",
@@ -103,7 +103,7 @@ class Host:
                 stdout=subprocess.PIPE,
                 stderr=None,
             )
-        self._tasks.start_soon(self._listen, process)
+            self._tasks.start_soon(self._listen, self._process)
         await self._patiently(self._listening, "listen")
 
     async def kill(self) -> None:

@@ -184,7 +184,10 @@ def _names_of(factory: Any) -> list[str]:
             " as JsonTopics() or a class"
         )
     names = getattr(factory, "names", None)  # a class tells without being called
-    return list(factory().names if names is None else names)
+    if names is None:
+        made: Any = factory()
+        names = made.names
+    return list(names)
 
 
 class _Named(logging.LoggerAdapter[logging.Logger]):

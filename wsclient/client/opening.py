@@ -201,10 +201,9 @@ class Opening:
         if not callable(value):
             return value
         try:
-            answer = value(attempt)
-            if inspect.isawaitable(answer):
-                return await answer
-            return answer
+            answer: Any = value(attempt)
+            given: T = await answer if inspect.isawaitable(answer) else answer
+            return given
         except GiveUp:
             raise
         except Exception as exc:

@@ -37,7 +37,9 @@ ENDS_ITERATION = frozenset({1000, 1001, 1005})
 READABLE = 1 << 16  # bytes looked at before recv() says that nothing has come in time
 
 
-class Connection(Opening, Sending, Attending, ObjectStream[str | bytes]):
+class Connection(  # pyright: ignore[reportIncompatibleMethodOverride] - "message"
+    Opening, Sending, Attending, ObjectStream[str | bytes]
+):
     """
     One WebSocket connection, from the opening handshake to its end; never reused.
 

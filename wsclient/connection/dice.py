@@ -15,9 +15,11 @@ class Dice(Protocol):
 
     def randbytes(self, n: int, /) -> bytes:
         """Return ``n`` random bytes; RFC 6455, 5.3 wants strong ones for masks."""
+        ...
 
     def uniform(self, a: float, b: float, /) -> float:
         """Return a number between ``a`` and ``b``."""
+        ...
 
 
 DICE: Dice = SystemRandom()

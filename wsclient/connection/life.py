@@ -447,8 +447,10 @@ class Life:
             await self._wire.pump()
         finally:
             self._reading = False
-            self._wake_readers()  # let another take the turn
-            self._nudge()
+            if self._fed is not None:
+                self._wake_readers()  # let another take the turn
+            if self._standing is not None:
+                self._nudge()
 
     def _read_now(self, limit: int) -> None:
         """Read what is readable; who pumps a pulled wire does so by himself."""

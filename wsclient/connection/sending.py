@@ -70,7 +70,7 @@ class Sending(Life):
             await checkpoint()
         if not self.ready:
             await self._wait_turn(message)
-        if not self.commit(message):
+        if not self.commit(message):  # pyright: ignore[reportArgumentType] - no view of str
             await self._flush(message)
 
     def send_nowait(self, message: str | bytes) -> None:

@@ -35,6 +35,7 @@ class Dice(Protocol):
 
     def uniform(self, a: float, b: float, /) -> float:
         """Return a number between a and b."""
+        ...
 
 
 class FullJitter(tenacity.wait.wait_base):

@@ -179,31 +179,38 @@ class Link(Protocol):
     @property
     def subprotocol(self) -> str | None:
         """The subprotocol the opening handshake agreed on."""
+        ...
 
     @property
     def response_headers(self) -> Sequence[tuple[str, str]]:
         """The headers of the server's answer."""
+        ...
 
     @property
     def ended(self) -> ConnectionClosed | ConnectionLost | None:
         """A new exception that tells how it ended, once it has; else None."""
+        ...
 
     @property
     def heard_at(self) -> float:
         """When the last inbound byte came, on anyio's clock; at first, the 101."""
+        ...
 
     @property
     def latency(self) -> float | None:
         """The last measured round trip in seconds."""
+        ...
 
     @property
     def ready(self) -> bool:
         """Whether it is alive, between two messages, and has room to commit one."""
+        ...
 
     def deliver_to(self, sink: Sink) -> None:
         """Give ``sink`` what was received and not yet taken, then all that comes."""
+        ...
 
-    def commit(self, data: Data) -> bool:
+    def commit(self, data: Data, /) -> bool:
         """
         Send one message in one step; return whether the kernel has it all.
 
@@ -211,6 +218,7 @@ class Link(Protocol):
         as no await stands between.
 
         """
+        ...
 
     async def wait_ready(self) -> None:
         """
@@ -220,6 +228,7 @@ class Link(Protocol):
             ConnectionClosed, ConnectionLost: it has ended.
 
         """
+        ...
 
     async def flush(self) -> None:
         """
@@ -229,15 +238,19 @@ class Link(Protocol):
             ConnectionClosed, ConnectionLost: it ended before.
 
         """
+        ...
 
     def pause(self) -> None:
         """Stop reading: our reader is behind. Counted against ``slow_timeout``."""
+        ...
 
     def resume(self) -> None:
         """Read again."""
+        ...
 
     def ping_nowait(self) -> None:
         """Send a ping, that a living peer be heard."""
+        ...
 
     def end(self, reason: Reason, detail: str) -> None:
         """
@@ -247,12 +260,15 @@ class Link(Protocol):
         if no half frame is pending, and close.
 
         """
+        ...
 
     async def wait_ended(self) -> None:
         """Return when it has ended. On a pulled wire this reads."""
+        ...
 
     async def close(self, code: int, reason: str) -> None:
         """Do the closing handshake within ``close_timeout``; cancelled, :meth:`end`."""
+        ...
 
 
 Connect = Callable[[Attempt], AbstractAsyncContextManager[Link]]
@@ -273,17 +289,21 @@ class Conversation(Protocol[T]):
     @property
     def generation(self) -> int:
         """The number of this connection, from 1."""
+        ...
 
     @property
     def subprotocol(self) -> str | None:
         """The subprotocol the opening handshake agreed on."""
+        ...
 
     @property
     def response_headers(self) -> Sequence[tuple[str, str]]:
         """The headers of the server's answer."""
+        ...
 
     async def send(self, item: T) -> None:
         """Send one item; it goes ahead of everything queued."""
+        ...
 
     async def recv(self, timeout: float | None = None) -> T:
         """
@@ -293,6 +313,7 @@ class Conversation(Protocol[T]):
             ReceiveTimeout: none came within ``timeout`` seconds; nothing is lost.
 
         """
+        ...
 
 
 class Subprotocol(Protocol[T]):
@@ -315,27 +336,35 @@ class Subprotocol(Protocol[T]):
 
     def encode(self, item: T) -> Data:
         """Make a message of an item; the same in every generation."""
+        ...
 
     def decode(self, data: Data) -> Iterable[T]:
         """Make items of a message: none, one or many; it may keep a remainder."""
+        ...
 
     async def hello(self, conversation: Conversation[T]) -> None:
         """Say what must be said before anything else on a new connection."""
+        ...
 
     def key(self, topic: Topic) -> object:
         """The key under which items of this subscription are routed; hashable."""
+        ...
 
     def subscribe(self, topic: Topic) -> Iterable[T]:
         """The items that subscribe."""
+        ...
 
     def unsubscribe(self, topic: Topic) -> Iterable[T]:
         """The items that unsubscribe."""
+        ...
 
     def route(self, item: T) -> object | Reply[T] | Ack | Position | None:
         """The key whose subscription gets this item, or what else is to be done."""
+        ...
 
     def classify(self, outcome: Outcome) -> Verdict:
         """Judge an outcome, or None for the default."""
+        ...
 
 
 OnConnect = Callable[[Conversation[Data]], Awaitable[None]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from types import TracebackType
-from typing import Generic, NoReturn, Protocol, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -55,9 +55,11 @@ class Owner(Protocol[T]):
 
     def acknowledged(self, want: Want[T]) -> bool:
         """Whether this generation's server has acknowledged it."""
+        ...
 
     def unsubscribe(self, handle: Subscription[T]) -> None:
         """Edit the registry, and say it if the connection is open."""
+        ...
 
 
 class Subscription(Generic[T]):
@@ -182,7 +184,7 @@ class Subscribing(Generic[T]):
             " `async with client.subscribe(...) as trades`, then iterate trades"
         )
 
-    def __await__(self) -> Generator[object, object, Subscription[T]]:
+    def __await__(self) -> Generator[Any, Any, Subscription[T]]:
         return self._subscribe().__await__()
 
     async def _subscribe(self) -> Subscription[T]:
