@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ssl
+from functools import cache
 
 import pytest
 import trustme
 
-__all__ = ("Authority", "authority")
+__all__ = ("Authority", "authority", "issued")
 
 
 class Authority:
@@ -22,6 +23,12 @@ class Authority:
         self.stranger = ssl.create_default_context()
 
 
-@pytest.fixture(scope="session")
-def authority() -> Authority:
+@cache
+def issued() -> Authority:
+    """The one of this run: keys take their time."""
     return Authority()
+
+
+@pytest.fixture
+def authority() -> Authority:
+    return issued()

@@ -18,12 +18,9 @@ from wsclient.supervisor import LifeEnded
 from .authority import Authority, authority
 from .inv import anyio_backend, inv
 from .world import Loopback, Net, Peer
+from .worlds import BARE, WORLDS, SecureLoopback
 
 __all__ = ("anyio_backend", "authority", "inv")
-
-BOTH_WORLDS = pytest.mark.parametrize(
-    "world", [Net, pytest.param(Loopback, marks=pytest.mark.real)]
-)
 
 
 def waits(seconds: float) -> Callable[[object], float]:
@@ -118,7 +115,7 @@ async def test_s22_a_peer_on_a_socket_that_talks_on_cannot_hold_up_leaving() -> 
 # S23: the peer is mute, and the caller has no time.
 
 
-@BOTH_WORLDS
+@WORLDS
 async def test_s23_an_outer_timeout_wins_over_the_closing_handshake(
     world: type[Net] | type[Loopback],
 ) -> None:
@@ -136,7 +133,7 @@ async def test_s23_an_outer_timeout_wins_over_the_closing_handshake(
     assert server.clients[0].state == State.CLOSED
 
 
-@BOTH_WORLDS
+@WORLDS
 async def test_s23_an_outer_timeout_ends_a_closing_handshake_that_waits(
     world: type[Net] | type[Loopback],
 ) -> None:
@@ -201,7 +198,7 @@ async def test_s23_trios_own_timeout_wins_too() -> None:
 
 
 @pytest.mark.parametrize("count", [16, 17, 20, 100])
-@BOTH_WORLDS
+@WORLDS
 async def test_s24_unread_messages_do_not_hold_up_leaving(
     world: type[Net] | type[Loopback], count: int
 ) -> None:
@@ -242,7 +239,10 @@ async def test_s24_what_was_queued_can_still_be_read_afterwards() -> None:
 
 @pytest.mark.real
 @pytest.mark.parametrize("how", ["leaving", "cancelled", "raising"])
-async def test_s25_our_close_frame_arrives_in_spite_of_unread_bytes(how: str) -> None:
+@pytest.mark.parametrize("world", [Loopback, SecureLoopback])
+async def test_s25_our_close_frame_arrives_in_spite_of_unread_bytes(
+    world: type[Loopback], how: str
+) -> None:
     """Closing a socket with unread bytes resets it; the peer then sees no Close."""
 
     async def floods(peer: Peer) -> None:
@@ -255,7 +255,7 @@ async def test_s25_our_close_frame_arrives_in_spite_of_unread_bytes(how: str) ->
 
     codes = {"leaving": 1000, "cancelled": 1001, "raising": 1001}
     rounds = 20
-    async with Loopback(default=floods, most=rounds) as server:
+    async with world(default=floods, most=rounds) as server:
         for number in range(1, rounds + 1):
             with anyio.CancelScope() as scope:
                 try:
@@ -276,7 +276,7 @@ async def test_s25_our_close_frame_arrives_in_spite_of_unread_bytes(how: str) ->
 # S50: an orderly 1000 and an abrupt reset: both come back, subscriptions and all.
 
 
-@BOTH_WORLDS
+@WORLDS
 @pytest.mark.parametrize("end", ["close", "reset"])
 async def test_s50_subscriptions_survive_an_orderly_end_and_a_reset(
     world: type[Net] | type[Loopback], end: str
@@ -309,7 +309,7 @@ async def test_s50_subscriptions_survive_an_orderly_end_and_a_reset(
 # S51: broken in the midst of closing, and TLS without close_notify.
 
 
-@BOTH_WORLDS
+@WORLDS
 async def test_s51_a_reset_while_we_close_raises_nothing(
     world: type[Net] | type[Loopback],
 ) -> None:
@@ -326,7 +326,7 @@ async def test_s51_a_reset_while_we_close_raises_nothing(
     assert server.peer.close_code == 1000
 
 
-@BOTH_WORLDS
+@WORLDS
 async def test_s51_a_fin_in_answer_to_our_close_raises_nothing(
     world: type[Net] | type[Loopback],
 ) -> None:
@@ -354,7 +354,7 @@ async def secured(
             yield server, client
 
 
-@BOTH_WORLDS
+@BARE
 async def test_s51_a_ragged_tls_eof_before_a_close_frame_is_a_loss(
     world: type[Net] | type[Loopback], authority: Authority
 ) -> None:
@@ -372,7 +372,7 @@ async def test_s51_a_ragged_tls_eof_before_a_close_frame_is_a_loss(
     assert outcome.reason == Reason.EOF
 
 
-@BOTH_WORLDS
+@BARE
 async def test_s51_a_ragged_tls_eof_behind_the_close_frames_is_clean(
     world: type[Net] | type[Loopback], authority: Authority
 ) -> None:
@@ -394,7 +394,7 @@ async def test_s51_a_ragged_tls_eof_behind_the_close_frames_is_clean(
     assert outcome.code == 1000
 
 
-@BOTH_WORLDS
+@BARE
 async def test_s51_a_ragged_tls_eof_in_answer_to_our_close_raises_nothing(
     world: type[Net] | type[Loopback], authority: Authority
 ) -> None:

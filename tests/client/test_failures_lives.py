@@ -17,12 +17,10 @@ from wsclient.supervisor import StateChanged
 
 from .inv import anyio_backend, inv
 from .world import HANG, Loopback, Net, Peer, Script
+from .worlds import WORLDS
 
 __all__ = ("anyio_backend", "inv")
 
-BOTH_WORLDS = pytest.mark.parametrize(
-    "world", [Net, pytest.param(Loopback, marks=pytest.mark.real)]
-)
 TOPICS = JsonTopics(key="ch", unsubscribe=lambda topic: {"bye": topic["ch"]})
 
 
@@ -116,7 +114,7 @@ async def login(conversation: wsclient.Conversation[str | bytes]) -> None:
     assert await conversation.recv() == "auth_ok"
 
 
-@BOTH_WORLDS
+@WORLDS
 async def test_s40_nothing_is_said_before_on_connect_has_returned(
     world: type[Net] | type[Loopback],
 ) -> None:
@@ -396,7 +394,7 @@ async def read_until(last: str, client: wsclient.Client[Any], error: Exception) 
                 raise error
 
 
-@BOTH_WORLDS
+@WORLDS
 async def test_s47_an_exception_in_the_body_leaves_as_it_is(
     world: type[Net] | type[Loopback],
 ) -> None:
@@ -413,7 +411,7 @@ async def test_s47_an_exception_in_the_body_leaves_as_it_is(
     assert server.peer.close_code == 1001
 
 
-@BOTH_WORLDS
+@WORLDS
 async def test_s47_breaking_out_of_iteration_ends_nothing(
     world: type[Net] | type[Loopback],
 ) -> None:
@@ -429,7 +427,7 @@ async def test_s47_breaking_out_of_iteration_ends_nothing(
     assert got == ["0", "1", "2"]
 
 
-@BOTH_WORLDS
+@WORLDS
 async def test_s47_returning_from_the_body_closes_with_1000(
     world: type[Net] | type[Loopback],
 ) -> None:

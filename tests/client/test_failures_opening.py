@@ -16,6 +16,7 @@ from wsclient import Attempt, Outcome, Phase, Reason
 from .authority import Authority, authority
 from .inv import anyio_backend, inv
 from .world import Loopback, Net, Peer, header
+from .worlds import WORLDS
 
 __all__ = ("anyio_backend", "authority", "inv")
 
@@ -136,7 +137,7 @@ async def hangs_up_on_the_request(peer: Peer) -> None:
     peer.hang_up()
 
 
-@pytest.mark.parametrize("world", [Net, pytest.param(Loopback, marks=pytest.mark.real)])
+@WORLDS
 async def test_s08_a_server_that_hangs_up_on_the_request_is_told_as_eof(
     world: type[Net] | type[Loopback],
 ) -> None:
@@ -148,7 +149,7 @@ async def test_s08_a_server_that_hangs_up_on_the_request_is_told_as_eof(
     assert caught.value.phase == Phase.UPGRADE
 
 
-@pytest.mark.parametrize("world", [Net, pytest.param(Loopback, marks=pytest.mark.real)])
+@WORLDS
 async def test_s08_a_server_that_hangs_up_on_the_request_is_dialled_again(
     world: type[Net] | type[Loopback],
 ) -> None:
@@ -246,7 +247,7 @@ async def drops_when_told(peer: Peer) -> None:
     peer.hang_up()
 
 
-@pytest.mark.parametrize("world", [Net, pytest.param(Loopback, marks=pytest.mark.real)])
+@WORLDS
 async def test_s13_a_401_on_reconnecting_is_answered_with_a_fresh_token(
     world: type[Net] | type[Loopback],
 ) -> None:
