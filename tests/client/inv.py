@@ -56,6 +56,7 @@ async def invariants(*, hanging: tuple[str, ...] = ()) -> AsyncIterator[None]:
         try:
             yield
             await _settle()
+            _await_lookups(before[2], hanging)
         finally:
             gc.unfreeze()
         after = _descriptors(), _tasks(), _threads()
@@ -72,6 +73,14 @@ async def _settle() -> None:
         await anyio.lowlevel.checkpoint()
     gc.collect()
     await anyio.lowlevel.checkpoint()
+
+
+def _await_lookups(before: dict[object, str], hanging: tuple[str, ...]) -> None:
+    """A lookup that was abandoned ends when the system has answered it."""
+    for thread in threading.enumerate():
+        name = "wsclient resolver"
+        if thread.name == name and thread.ident not in before and name not in hanging:
+            thread.join(30)
 
 
 def _descriptors() -> dict[object, str]:
