@@ -104,6 +104,7 @@ class FakeLink:
     def resume(self) -> None:
         self.paused = False
         self._stir()
+        self._read()
 
     def ping_nowait(self) -> None:
         self.pings.append(anyio.current_time())
@@ -112,6 +113,9 @@ class FakeLink:
 
     def end(self, reason: Reason, detail: str) -> None:
         sent = None if reason in ABORTING else Close(1001)
+        if sent is not None and self._make_end is None:
+            self.paused = False  # what is readable is read first
+            self._read()
         self._end(
             lambda: ConnectionLost(
                 Facts(
