@@ -138,8 +138,11 @@ EXITS = """
 import threading, anyio
 from wsclient.transport.resolver import Resolver
 
+begun = threading.Event()
+
 def hang(*args, **kwargs):
     print("hanging", flush=True)
+    begun.set()
     threading.Event().wait()
 
 async def main():
@@ -147,6 +150,7 @@ async def main():
         await Resolver(ask=hang).getaddrinfo("example.com", 443)
 
 anyio.run(main, backend={backend!r})
+begun.wait()
 print("left")
 """
 
