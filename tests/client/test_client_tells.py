@@ -379,12 +379,15 @@ async def test_the_log_tells_each_thing_once_and_nothing_secret(
         refuses,
         refuses,
     ]
-    async with Net(*script) as net, net.client(
-        "ws://user:hunter2@server.test/?key=t0ken",
-        headers=credentials,
-        wait=waits(1),
-        compression=None,
-    ) as client:
+    async with (
+        Net(*script) as net,
+        net.client(
+            "ws://user:hunter2@server.test/?key=t0ken",
+            headers=credentials,
+            wait=waits(1),
+            compression=None,
+        ) as client,
+    ):
         await client.recv()
         client.mark_healthy()
         await client.send("s3cret of ours")
