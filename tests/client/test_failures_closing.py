@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from wsclient.supervisor import LifeEnded
 
 from .authority import Authority, authority
 from .inv import anyio_backend, inv
+from .peer import raw_socket
 from .world import Loopback, Net, Peer
 from .worlds import BARE, WORLDS, SecureLoopback
 
@@ -243,7 +245,7 @@ async def test_s24_what_was_queued_can_still_be_read_afterwards() -> None:
 async def test_s25_our_close_frame_arrives_in_spite_of_unread_bytes(
     world: type[Loopback], how: str
 ) -> None:
-    """Closing a socket with unread bytes resets it; the peer then sees no Close."""
+    """Closing a socket with unread bytes resets it: who still writes gives up then."""
 
     async def floods(peer: Peer) -> None:
         await peer.accept()
@@ -271,6 +273,39 @@ async def test_s25_our_close_frame_arrives_in_spite_of_unread_bytes(
                     pass
             await server.peer.until_gone()
     assert [peer.close_code for peer in server.peers] == [codes[how]] * rounds
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("world", [Loopback, SecureLoopback])
+async def test_s25_a_cancelled_leaving_resets_nothing_under_a_peer_that_reads_later(
+    world: type[Loopback],
+) -> None:
+    flooded = anyio.Event()
+
+    async def floods(peer: Peer) -> None:
+        await peer.accept()
+        for _ in range(16):
+            peer.send("x" * 16384)
+        await peer.wire.flush()
+        peer.wire.pause()
+        flooded.set()
+
+    rounds = 20
+    async with world(default=floods, most=rounds) as server:
+        for _ in range(rounds):
+            flooded = anyio.Event()
+            with anyio.CancelScope() as scope:
+                async with server.client(limits=Limits(max_queue=2)) as client:
+                    await flooded.wait()
+                    await client.recv()
+                    scope.cancel()
+                    await anyio.sleep_forever()
+            sock = raw_socket(server.peer.below)
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+            server.peer.wire.resume()
+            await server.peer.until_gone()
+    assert [peer.close_code for peer in server.peers] == [1001] * rounds
+    assert {str(peer.ended) for peer in server.peers} <= {"eof", "hung up"}
 
 
 # S50: an orderly 1000 and an abrupt reset: both come back, subscriptions and all.
