@@ -105,8 +105,8 @@ class Wire(Protocol):
     def drain(self, limit: int) -> None:
         """
         Feed what can be read without waiting, about ``limit`` bytes at most, paused
-        or not. Never called from inside ``feed``. Whoever is in :meth:`pump` of a pulled
-        wire may sleep on: it waits for bytes, and these are taken.
+        or not. Never called from inside ``feed``. On a pulled wire :meth:`pump` may
+        sleep on: it waits for bytes, and these are taken.
 
         """
         ...

@@ -594,6 +594,15 @@ def test_a_server_may_reject_with_plain_http() -> None:
         server.accept()
 
 
+def test_an_application_that_asks_for_an_upgrade_says_to_what() -> None:
+    """RFC 9110, 15.5.22; RFC 6455, 4.4."""
+    server = make_server()
+    server.receive_data(asking())
+    headers = dict(parse_response(server.reject(426))[0].headers)
+    assert headers[b"upgrade"] == b"websocket"
+    assert headers[b"sec-websocket-version"] == b"13"
+
+
 @pytest.mark.parametrize("status", [204, 304, 299, 599, 302])
 def test_any_final_status_can_be_sent(status: int) -> None:
     server = make_server()

@@ -744,3 +744,19 @@ async def test_waiting_sends_are_written_as_room_comes(network: Network) -> None
             network.link.make_room(1)
             await settle()
             assert network.link.sent == [str(m) for m in range(n)]
+
+
+async def test_a_life_that_is_cancelled_from_outside_ends_like_any_other(
+    network: Network,
+) -> None:
+    """As a native cancellation of one of its tasks does."""
+    async with plain(network) as client:
+        first = network.link
+        life = client._loop.life
+        assert life is not None
+        life._scope.cancel()
+        await anyio.sleep(2)
+        assert client.generation == 2
+        assert isinstance(first.ended, ConnectionLost)
+        assert "cancelled from outside" in first.ended.facts.detail
+        assert first.close_sent == Close(1001)

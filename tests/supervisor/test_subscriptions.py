@@ -344,3 +344,12 @@ async def test_a_handle_that_is_dropped_stays_subscribed(network: Network) -> No
         network.link.lose()
         await anyio.sleep(1.5)
         assert network.link.sent == ["a"]
+
+
+async def test_iterating_a_subscribe_that_nobody_awaited_says_what_to_write(
+    network: Network,
+) -> None:
+    async with words(network) as client:
+        with pytest.raises(LocalProtocolError, match="async with client.subscribe"):
+            aiter(client.subscribe("a"))  # type: ignore[unused-ignore, type-var]
+        assert network.link.sent == []
