@@ -325,14 +325,20 @@ class Subprotocol(Protocol[T]):
 
     """
 
-    names: Sequence[str]
-    """Offered in the opening handshake as ``Sec-WebSocket-Protocol``."""
+    @property
+    def names(self) -> Sequence[str]:
+        """Offered in the opening handshake as ``Sec-WebSocket-Protocol``."""
+        ...
 
-    routes: bool
-    """Whether :meth:`route` finds subscriptions; if not, all goes to one queue."""
+    @property
+    def routes(self) -> bool:
+        """Whether :meth:`route` finds subscriptions; if not, all goes to one queue."""
+        ...
 
-    acks: bool
-    """Whether the server acknowledges subscriptions and :meth:`route` tells it."""
+    @property
+    def acks(self) -> bool:
+        """Whether the server acknowledges subscriptions and :meth:`route` tells it."""
+        ...
 
     def encode(self, item: T) -> Data:
         """Make a message of an item; the same in every generation."""
