@@ -121,7 +121,7 @@ class Connection(  # pyright: ignore[reportIncompatibleMethodOverride] - "messag
             wanted = _as_asked(self._queue[0], decode)
         message = self._queue.popleft()
         self._queued_bytes -= len(message)
-        if self._watch.paused_at is not None:
+        if self._watch.paused_at is not None and len(self._queue) <= self._low:
             self._resume_when_half_empty()
         return message if wanted is None else wanted
 
@@ -172,7 +172,7 @@ class Connection(  # pyright: ignore[reportIncompatibleMethodOverride] - "messag
             self._calls += 1
             message = self._queue.popleft()
             self._queued_bytes -= len(message)
-            if self._watch.paused_at is not None:
+            if self._watch.paused_at is not None and len(self._queue) <= self._low:
                 self._resume_when_half_empty()
             return message
         try:

@@ -82,6 +82,7 @@ class Life:
         self._host = host
         self._timeouts = timeouts
         self._limits = limits
+        self._low = limits.max_queue // 2  # messages left when reading goes on
         self._name = name
         self._time = wire.time
         self._thread = get_ident()
