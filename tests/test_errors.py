@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -30,7 +31,6 @@ from wsclient.errors import (
     WebSocketError,
     WouldBlock,
     seconds,
-    with_attempts,
 )
 
 FACTS = Facts(reason=Reason.EOF, phase=Phase.OPEN)
@@ -102,7 +102,7 @@ def test_an_error_tells_what_happened_where_to_whom_and_what_to_do() -> None:
 
 def test_every_fact_is_an_attribute_of_the_error() -> None:
     attempts = (Attempted(1.0, 2, 3, "no"),)
-    facts = with_attempts(FACTS, attempts)
+    facts = replace(FACTS, attempts=attempts)
     error = ConnectError(facts)
     for name in ("reason", "phase", "host", "initiator", "received", "sent"):
         assert getattr(error, name) == getattr(facts, name)

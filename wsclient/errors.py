@@ -31,7 +31,7 @@ hook, and ends the client.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 import anyio
@@ -378,11 +378,6 @@ class SubscriptionOverflow(WebSocketError):
 
 class GiveUp(Exception):
     """Raise it from a provider or a hook to end the client for good."""
-
-
-def with_attempts(facts: Facts, attempts: tuple[Attempted, ...]) -> Facts:
-    """Return the same facts with a history of attempts."""
-    return replace(facts, attempts=attempts)
 
 
 def seconds(name: str, value: float | None) -> float | None:
