@@ -23,7 +23,9 @@ from wsclient.protocol import (
     Endpoint,
     Event,
     Failed,
+    Fate,
     Limits,
+    Part,
     Ping,
     Pong,
     Role,
@@ -565,3 +567,29 @@ def test_two_endpoints_understand_each_other_whatever_they_do(pair: Pair) -> Non
     run_state_machine_as_test(
         Conversation, settings=settings(max_examples=60, stateful_step_count=30)
     )
+
+
+# Messages in parts
+
+
+def test_an_endpoint_tells_a_message_in_parts_if_asked(pair: Pair) -> None:
+    client, server = pair(Deflate(), Deflate(), max_message_size=100)
+    server.decide(Fate.TOLD)
+    data = client.encode("x" * 100_000) + client.ping(b"behind") + client.encode("next")
+    first = server.receive_data(data)
+    assert first == [Part("x" * 65536, False)]
+    assert server.held
+    assert server.receive_data(b"") == [
+        Part("x" * (100_000 - 65536), True),
+        Ping(b"behind"),
+        "next",
+    ]
+    assert not server.held
+
+
+def test_after_the_end_there_is_nothing_to_decide_on(pair: Pair) -> None:
+    client, _ = pair()
+    client.receive_eof()
+    client.decide(Fate.TOLD)
+    assert not client.held
+    assert client.receive_data(b"") == []

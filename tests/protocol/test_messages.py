@@ -11,10 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsclient.errors import ArgumentError, Close, LocalProtocolError, MessageTypeError
-from wsclient.protocol import CloseReceived, Deflate, Event, Limits, Ping, Pong
+from wsclient.protocol import (
+    CloseReceived,
+    Deflate,
+    Event,
+    Fate,
+    Limits,
+    Part,
+    Ping,
+    Pong,
+)
 from wsclient.protocol.deflate import Deflater, Inflater
 from wsclient.protocol.frames import Violation
-from wsclient.protocol.messages import KeyPool, MessageReader, MessageWriter, as_payload
+from wsclient.protocol.messages import (
+    PIECE,
+    KeyPool,
+    MessageReader,
+    MessageWriter,
+    as_payload,
+)
 
 Frame = Callable[..., bytes]
 
@@ -154,6 +169,273 @@ def test_what_is_incomplete_shows(from_server: Frame) -> None:
     ]:
         outcome(reader, data)
         assert reader.half_frame is half
+
+
+# Messages told in parts
+
+
+def parts_of(reader: MessageReader, *chunks: bytes) -> tuple[list[Event], int | None]:
+    """Read, and go on while parts are held."""
+    events: list[Event] = []
+    try:
+        for chunk in chunks:
+            reader.feed(chunk, events)
+            while reader.held:
+                held = len(events)
+                reader.feed(b"", events)
+                assert len(events) > held
+    except Violation as violation:
+        return events, violation.code
+    return events, None
+
+
+def joined(events: list[Event]) -> list[Event]:
+    """Put the parts of each message together again, as a ``Part`` if not finished."""
+    whole: list[Event] = []
+    told: Part | None = None
+    for event in events:
+        if not isinstance(event, Part):
+            whole.append(event)
+            continue
+        assert event.data or event.fin
+        data = event.data if told is None else told.data + event.data  # type: ignore[operator]
+        told = Part(data, event.fin)
+        if event.fin:
+            whole.append(told)
+            told = None
+    return whole if told is None else [*whole, told]
+
+
+def test_a_message_is_told_as_it_comes_and_the_next_is_whole(
+    frame: Frame, masked: bool
+) -> None:
+    reader = make_reader(masked=masked)
+    reader.decide(Fate.TOLD)
+    data = frame(1, b"Hello") + frame(1, b"next")
+    events, code = parts_of(reader, *(data[i : i + 1] for i in range(len(data))))
+    assert code is None
+    assert events == [
+        *(Part(char, False) for char in "Hell"),
+        Part("o", True),
+        "next",
+    ]
+
+
+def test_a_message_that_is_there_at_once_is_one_part(
+    frame: Frame, masked: bool
+) -> None:
+    for data, part in [
+        (frame(1, b"Hello"), Part("Hello", True)),
+        (frame(2, b""), Part(b"", True)),
+        (frame(1, b""), Part("", True)),
+    ]:
+        reader = make_reader(masked=masked)
+        reader.decide(Fate.TOLD)
+        assert outcome(reader, data) == ([part], None)
+
+
+def test_what_is_there_of_a_message_in_progress_is_told_first(
+    frame: Frame, masked: bool
+) -> None:
+    reader = make_reader(masked=masked)
+    data = frame(1, "a€".encode())
+    assert outcome(reader, data[:-1]) == ([], None)
+    reader.decide(Fate.TOLD)
+    assert outcome(reader, b"") == ([Part("a", False)], None)
+    assert outcome(reader, data[-1:]) == ([Part("€", True)], None)
+
+
+def test_control_frames_are_told_between_parts(frame: Frame, masked: bool) -> None:
+    reader = make_reader(masked=masked)
+    reader.decide(Fate.TOLD)
+    data = frame(2, b"a", fin=False) + frame(9, b"1") + frame(0, b"b")
+    expected = [Part(b"a", False), Ping(b"1"), Part(b"b", True)]
+    assert outcome(reader, data) == (expected, None)
+
+
+def test_what_is_told_has_no_size_limit_but_the_next_has(
+    frame: Frame, masked: bool
+) -> None:
+    reader = make_reader(masked=masked, max_message_size=10)
+    reader.decide(Fate.TOLD)
+    data = frame(2, bytes(100), fin=False) + frame(0, bytes(100))
+    events, code = outcome(reader, data + frame(2, bytes(11)))
+    assert joined(events) == [Part(bytes(200), True)]
+    assert code == 1009
+
+
+def test_text_that_is_told_fails_as_fast(frame: Frame, masked: bool) -> None:
+    reader = make_reader(masked=masked)
+    reader.decide(Fate.TOLD)
+    data = frame(1, b"ab\xf4\x90", fin=False)
+    expected: list[Event] = [Part(char, False) for char in "ab"]
+    assert parts_of(reader, *(data[i : i + 1] for i in range(len(data)))) == (
+        expected,
+        1007,
+    )
+    reader = make_reader(masked=masked)
+    reader.decide(Fate.TOLD)
+    assert outcome(reader, frame(1, b"\xe2\x82")) == ([], 1007)  # half a character
+
+
+def test_empty_fragments_between_parts_are_counted(frame: Frame, masked: bool) -> None:
+    """Fragments that bring bytes are not: a message may have any number of them."""
+    limits = Limits(max_fragments=3)
+    reader = make_reader(masked=masked, limits=limits)
+    reader.decide(Fate.TOLD)
+    data = frame(2, b"a", fin=False) + frame(0, b"b", fin=False) * 20
+    data += frame(0, b"", fin=False) * 3
+    events, code = outcome(reader, data)
+    assert joined(events) == [Part(b"a" + b"b" * 20, False)]
+    assert code is None
+    assert outcome(reader, frame(0, b"", fin=False)) == ([], 1008)
+
+
+def test_a_compressed_message_is_told_a_piece_at_a_time(
+    frame: Frame, masked: bool
+) -> None:
+    size = 5 * PIECE + 1
+    bomb = compressed(b"x" * size)
+    reader = make_reader(masked=masked, compression=True)
+    reader.decide(Fate.TOLD)
+    events: list[Event] = []
+    reader.feed(frame(1, bomb, rsv=4) + frame(9, b"behind"), events)
+    for pieces in range(1, 6):
+        assert reader.held
+        assert events == [Part("x" * PIECE, False)] * pieces
+        reader.feed(b"", events)
+    assert not reader.held
+    assert events[-2:] == [Part("x", True), Ping(b"behind")]
+
+
+def test_a_message_told_can_be_kept_again(frame: Frame, masked: bool) -> None:
+    """With what was told of it and not used."""
+    text = "a€b€" * 10
+    data = frame(1, text.encode()) + frame(1, b"next")
+    for at in range(len(data)):
+        reader = make_reader(masked=masked)
+        reader.decide(Fate.TOLD)
+        events, _ = outcome(reader, data[:at])
+        if joined(events)[-1:] == [Part(text, True)]:
+            break
+        told = "".join(str(part.data) for part in events if isinstance(part, Part))
+        reader.decide(Fate.KEPT, told)
+        assert outcome(reader, b"", data[at:]) == ([text, "next"], None)
+    else:
+        pytest.fail("it was never complete")
+
+
+def test_kept_again_a_message_has_its_limit_again(frame: Frame, masked: bool) -> None:
+    large = compressed(bytes(3 * PIECE))
+    for data in (
+        frame(2, bytes(100), fin=False),
+        frame(2, bytes(1000))[:50],
+        frame(2, large, rsv=4),
+    ):
+        reader = make_reader(masked=masked, max_message_size=99, compression=True)
+        reader.decide(Fate.TOLD)
+        events, code = outcome(reader, data)
+        assert code is None
+        told = b"".join(part.data for part in events if isinstance(part, Part))  # type: ignore[misc]
+        reader.decide(Fate.KEPT, told)
+        assert outcome(reader, b"") == ([], 1009)
+
+
+def test_what_inflates_to_more_can_be_kept_again(frame: Frame, masked: bool) -> None:
+    message = bytes(3 * PIECE)
+    data = frame(2, compressed(message), rsv=4)
+    reader = make_reader(masked=masked, max_message_size=None, compression=True)
+    reader.decide(Fate.TOLD)
+    events, _ = outcome(reader, data + frame(1, b"next"))
+    assert events == [Part(message[:PIECE], False)]
+    assert reader.held
+    reader.decide(Fate.KEPT, message[:PIECE])
+    assert outcome(reader, b"") == ([message, "next"], None)
+
+
+def test_the_rest_of_a_message_can_be_dropped(frame: Frame, masked: bool) -> None:
+    large = compressed(b"x" * 3 * PIECE)
+    whole = [
+        frame(1, b"Hel", fin=False) + frame(0, "lo €".encode()),
+        frame(1, large, rsv=4),
+    ]
+    for message in whole:
+        data = message + frame(1, b"next")
+        for at in range(1, len(message) - 1):
+            reader = make_reader(
+                masked=masked, max_message_size=3 * PIECE, compression=True
+            )
+            reader.decide(Fate.TOLD)
+            outcome(reader, data[:at])
+            reader.decide(Fate.DROPPED)
+            assert outcome(reader, b"", data[at:]) == (["next"], None)
+
+
+def test_the_rest_that_is_dropped_has_the_limit_of_a_message(
+    frame: Frame, masked: bool
+) -> None:
+    for limit, code in [(100, None), (99, 1009)]:
+        for compression in (False, True):
+            rest = bytes(100)
+            if compression:
+                rest = compressed(rest)
+            reader = make_reader(
+                masked=masked, max_message_size=limit, compression=compression
+            )
+            reader.decide(Fate.TOLD)
+            first = b"" if compression else b"1"
+            outcome(reader, frame(2, first, fin=False, rsv=4 * compression))
+            reader.decide(Fate.DROPPED)
+            assert outcome(reader, b"", frame(0, rest)) == ([], code)
+
+
+def test_what_is_dropped_must_be_utf8_too(frame: Frame, masked: bool) -> None:
+    reader = make_reader(masked=masked)
+    reader.decide(Fate.TOLD)
+    outcome(reader, frame(1, b"a", fin=False))
+    reader.decide(Fate.DROPPED)
+    assert outcome(reader, frame(0, b"\xff")) == ([], 1007)
+
+
+def test_a_message_that_was_not_begun_is_kept_when_told_so(
+    frame: Frame, masked: bool
+) -> None:
+    reader = make_reader(masked=masked)
+    reader.decide(Fate.TOLD)
+    reader.decide(Fate.KEPT)
+    assert outcome(reader, frame(1, b"Hello")) == (["Hello"], None)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.text(max_size=30), min_size=1, max_size=4), st.booleans()
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.integers(1, 40),
+    st.data(),
+)
+def test_told_or_kept_a_message_says_the_same(
+    messages: list[tuple[list[str], bool]], step: int, data: st.DataObject
+) -> None:
+    writer = make_writer(Deflate(threshold=10))
+    stream, expected = b"", ["".join(fragments) for fragments, _ in messages]
+    for fragments, _ in messages:
+        for fragment in fragments[:-1]:
+            stream += writer.fragment(fragment, fin=False)
+        stream += writer.fragment(fragments[-1], fin=True)
+    reader = make_reader(compression=True, max_message_size=None)
+    said: list[Event] = []
+    for at in range(0, len(stream), step):
+        if data.draw(st.booleans()):
+            reader.decide(Fate.TOLD)
+        events, code = parts_of(reader, stream[at : at + step])
+        assert code is None
+        said += events
+    whole = [e.data if isinstance(e, Part) else e for e in joined(said)]
+    assert whole == expected
 
 
 # Violations

@@ -12,6 +12,7 @@ from .events import (
     Failed,
     HandshakeFailed,
     Headers,
+    Part,
     Ping,
     Pong,
     Rejection,
@@ -20,6 +21,7 @@ from .events import (
 )
 from .headers import check_header, check_subprotocol
 from .limits import Limits
+from .messages import Fate
 from .state import Role, State
 from .uri import URI, parse_uri
 
@@ -31,9 +33,11 @@ __all__ = (
     "Endpoint",
     "Event",
     "Failed",
+    "Fate",
     "HandshakeFailed",
     "Headers",
     "Limits",
+    "Part",
     "Ping",
     "Pong",
     "Rejection",

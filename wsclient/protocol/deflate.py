@@ -318,7 +318,15 @@ class Deflater:
 class Inflater:
     """Decompresses the peer's messages (7.2.2); its context is created on first use."""
 
-    __slots__ = ("_bits", "_decompressor", "_fed", "_streams", "_takeover")
+    __slots__ = (
+        "_bits",
+        "_decompressor",
+        "_fed",
+        "_input",
+        "_streams",
+        "_takeover",
+        "more",
+    )
 
     def __init__(self, *, bits: int, takeover: bool) -> None:
         # A window larger than the peer's reads the same; peers whose zlib took 9
@@ -326,66 +334,76 @@ class Inflater:
         self._bits = max(bits, 9)
         self._takeover = takeover
         self._decompressor: zlib._Decompress | None = None
-        # Of the message in progress: whether there was any input, and streams ended.
+        # Of the message in progress: input not used yet, whether its stream lacks the
+        # tail, and streams ended.
+        self._input = b""
         self._fed = False
         self._streams = 0
+        # Whether the last call filled its size, so that there may be more.
+        self.more = False
 
-    def inflate(self, data: bytes, *, last: bool, room: int | None) -> bytes:
+    def inflate(self, data: bytes, *, last: bool, size: int) -> bytes:
         """
         Inflate a part of a message, the last one up to its end.
 
+        It gives ``size`` bytes at most, 0 for no bound. While :attr:`more`, call it
+        again with no data before giving it new ones.
+
         Raises:
-            Violation: it gives more than ``room`` bytes (1009), or is corrupt (1007).
+            Violation: the message is corrupt (1007), or made to waste our time (1008).
 
         """
+        if data:
+            self._input += data
+            self._fed = True
         try:
-            inflated = self._inflate(data, room) if data else b""
+            inflated = self._inflate(size)
             # 7.2.2: the sender has cut the tail off. A stream that was ended by a
             # final block, or an empty payload, has none to be put back.
-            if last and self._decompressor is not None and self._fed:
-                left = None if room is None else room - len(inflated)
-                inflated += self._inflate(_TAIL, left)
+            if last and self._fed and self._decompressor is not None and not self.more:
+                self._fed = False
+                self._input = _TAIL
+                inflated += self._inflate(size and size - len(inflated))
         except zlib.error:
             raise Violation(
                 CloseCode.INVALID_PAYLOAD_DATA, "a compressed message is corrupt"
             ) from None
-        if last:
+        if last and not self.more:
             self._fed = False
             self._streams = 0
             if not self._takeover:
                 self._decompressor = None
         return inflated
 
-    def _inflate(self, data: bytes, room: int | None) -> bytes:
+    def _inflate(self, size: int) -> bytes:
+        """Use up the input, or give ``size`` bytes."""
         inflated = b""
-        self._fed = True
-        while True:
+        while self._input or self.more:
             decompressor = self._decompressor
             if decompressor is None:
                 decompressor = self._decompressor = zlib.decompressobj(-self._bits)
-            if room is None:
-                inflated += decompressor.decompress(data)
+            room = size and size - len(inflated)
+            inflated += decompressor.decompress(self._input, room)
+            full = 0 < size <= len(inflated)
+            if decompressor.eof:
+                self._end_stream(decompressor.unused_data)
+                self.more = full and bool(self._input)
             else:
-                # One byte more than there is room for tells "exactly" from "too much".
-                inflated += decompressor.decompress(data, room + 1 - len(inflated))
-                if len(inflated) > room:
-                    raise Violation(
-                        CloseCode.MESSAGE_TOO_BIG,
-                        "a compressed message is larger than max_message_size",
-                    )
-            if not decompressor.eof:
-                return inflated
-            # 7.2.3.4: a final block ends the stream, not the message.
-            self._decompressor = None
-            self._streams += 1
-            if self._streams > _MAX_STREAMS:
-                raise Violation(
-                    CloseCode.POLICY_VIOLATION,
-                    "a compressed message is made of too many streams",
-                )
-            data = decompressor.unused_data
-            if not data:
-                return inflated
+                self._input = decompressor.unconsumed_tail
+                self.more = full  # zlib may hold output back even without input
+            if full:
+                break
+        return inflated
+
+    def _end_stream(self, rest: bytes) -> None:
+        self._decompressor = None
+        self._input = rest
+        self._streams += 1
+        if self._streams > _MAX_STREAMS:
+            raise Violation(
+                CloseCode.POLICY_VIOLATION,
+                "a compressed message is made of too many streams",
+            )
 
 
 def contexts(

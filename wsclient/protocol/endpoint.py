@@ -8,17 +8,21 @@ from collections.abc import Callable, Sequence
 from ..errors import ArgumentError, Close, LocalProtocolError
 from .codes import CloseCode
 from .deflate import Agreed, Deflate, contexts
-from .events import (
-    Event,
-    Failed,
-    Request,
-    Response,
+from .events import Event, Failed, Request, Response
+from .frames import (
+    CLOSE,
+    FIN,
+    PING,
+    PONG,
+    Violation,
+    control_payload,
+    cut,
+    pack_close,
 )
-from .frames import CLOSE, FIN, PING, PONG, Violation, cut, pack_close
 from .handshake import ClientHandshake, ServerHandshake
 from .headers import check_subprotocols
 from .limits import Limits
-from .messages import KeyPool, MessageReader, MessageWriter
+from .messages import Fate, KeyPool, MessageReader, MessageWriter
 from .state import Input, Role, State, next_state
 from .uri import URI
 
@@ -276,6 +280,30 @@ class Endpoint:
             raise LocalProtocolError("the request comes first: call connect()")
         return events
 
+    def decide(self, fate: Fate, told: str | bytes = b"") -> None:
+        """
+        Say what becomes of the message in progress, or else of the next one.
+
+        ``TOLD`` gives it as :class:`Part` events; nothing of it is kept, so
+        ``max_message_size`` does not bound it. ``KEPT`` takes that back, with what was
+        told and not used. ``DROPPED`` drops what is to come, ``max_message_size`` at
+        most. Call ``receive_data(b"")`` afterwards.
+
+        """
+        if self._reader is not None:
+            self._reader.decide(fate, told)
+
+    @property
+    def held(self) -> bool:
+        """
+        Whether ``receive_data(b"")`` gives another part without new bytes.
+
+        A compressed message is inflated a piece at a time; what was received behind
+        the piece is kept until then, so give no new bytes.
+
+        """
+        return self._reader is not None and self._reader.held
+
     def receive_eof(self) -> list[Event]:
         """
         Take the end of the peer's bytes; the connection is closed.
@@ -441,7 +469,7 @@ class Endpoint:
 
         """
         writer = self._writer_for(Input.SEND_CONTROL)
-        return writer.frame(FIN | PING, _control_payload(payload))
+        return writer.frame(FIN | PING, control_payload(payload))
 
     def pong(self, payload: bytes = b"") -> bytes:
         """
@@ -453,7 +481,7 @@ class Endpoint:
 
         """
         writer = self._writer_for(Input.SEND_CONTROL)
-        return writer.frame(FIN | PONG, _control_payload(payload))
+        return writer.frame(FIN | PONG, control_payload(payload))
 
     def close(self, code: int | None = 1000, reason: str = "") -> bytes:
         """
@@ -488,16 +516,3 @@ class Endpoint:
 
 def _said(code: int | None, reason: str) -> Close:
     return Close(int(CloseCode.NO_STATUS_RECEIVED) if code is None else code, reason)
-
-
-def _control_payload(payload: bytes) -> bytes:
-    if not isinstance(payload, bytes | bytearray | memoryview):
-        raise ArgumentError(
-            f"the payload of a ping or pong is bytes, not {type(payload).__name__}"
-        )
-    payload = bytes(payload)
-    if len(payload) > 125:
-        raise ArgumentError(
-            f"the payload of a ping or pong has at most 125 bytes, not {len(payload)}"
-        )
-    return payload

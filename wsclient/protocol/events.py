@@ -10,6 +10,7 @@ __all__ = (
     "Failed",
     "HandshakeFailed",
     "Headers",
+    "Part",
     "Ping",
     "Pong",
     "Rejection",
@@ -19,6 +20,19 @@ __all__ = (
 
 Headers = tuple[tuple[str, str], ...]
 """Pairs in the order of the wire, the names in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """
+    A part of a message that is told as it comes: ``str`` of text, ``bytes`` of binary.
+
+    Only the last one, ``fin``, may be empty; parts of text end between characters.
+
+    """
+
+    data: str | bytes
+    fin: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +119,7 @@ class Failed:
 Event = (
     str
     | bytes
+    | Part
     | Ping
     | Pong
     | Request

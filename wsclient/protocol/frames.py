@@ -18,6 +18,7 @@ __all__ = (
     "TEXT",
     "FrameHeader",
     "Violation",
+    "control_payload",
     "cut",
     "maybe_read_header",
     "pack_close",
@@ -162,6 +163,26 @@ def pack_close(code: int | None, reason: str = "") -> bytes:
     if len(payload) > 125:
         raise ArgumentError(
             f"a close reason has at most 123 bytes of UTF-8, not {len(payload) - 2}"
+        )
+    return payload
+
+
+def control_payload(payload: bytes) -> bytes:
+    """
+    Return the payload of a ping or pong as it is sent.
+
+    Raises:
+        ArgumentError: it is not bytes, or longer than 125.
+
+    """
+    if not isinstance(payload, bytes | bytearray | memoryview):
+        raise ArgumentError(
+            f"the payload of a ping or pong is bytes, not {type(payload).__name__}"
+        )
+    payload = bytes(payload)
+    if len(payload) > 125:
+        raise ArgumentError(
+            f"the payload of a ping or pong has at most 125 bytes, not {len(payload)}"
         )
     return payload
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from codecs import utf_8_decode
 from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 
 from ..errors import ArgumentError, Close, LocalProtocolError, MessageTypeError
 from .codec import encode, mask, scan
 from .codes import CloseCode
 from .deflate import Deflater, Inflater
-from .events import CloseReceived, Event, Ping, Pong
+from .events import CloseReceived, Event, Part, Ping, Pong
 from .frames import (
     BINARY,
     CLOSE,
@@ -26,7 +27,9 @@ from .frames import (
 )
 from .limits import Limits
 
-__all__ = ("KeyPool", "MessageReader", "MessageWriter", "as_payload")
+__all__ = ("Fate", "KeyPool", "MessageReader", "MessageWriter", "as_payload")
+
+PIECE = 65536  # bytes of a compressed message inflated at a time, if told in parts
 
 _KEYS = tuple(slice(start, start + 4) for start in range(0, 4096, 4))
 
@@ -54,11 +57,24 @@ class KeyPool:
         return key
 
 
+class Fate(Enum):
+    """What becomes of the message in progress."""
+
+    KEPT = "kept until it is whole"
+    TOLD = "told in parts"
+    DROPPED = "dropped"
+
+
+# Looked up once: Python 3.11 takes its time for enum members.
+_KEPT, _TOLD, _DROPPED = Fate
+
+
 class MessageReader:
     """
     Reads frames and makes messages of them.
 
-    What is incomplete is kept; nothing is reserved for a length merely announced.
+    What is incomplete is kept; nothing is reserved for a length merely announced. One
+    message at a time may be told in parts instead, or dropped.
 
     """
 
@@ -66,6 +82,9 @@ class MessageReader:
         "_checked",
         "_compressed",
         "_controls",
+        "_dropped",
+        "_due",
+        "_fate",
         "_fin",
         "_fragments",
         "_inflater",
@@ -74,11 +93,13 @@ class MessageReader:
         "_masked",
         "_max_controls",
         "_max_fragments",
+        "_next",
         "_payload",
         "_remaining",
         "_tail",
         "_text",
         "close",
+        "held",
         "ping",
     )
 
@@ -95,19 +116,28 @@ class MessageReader:
         self._max_fragments = limits.max_fragments
         self._max_controls = limits.max_control_backlog
         self._inflater = inflater
-        # What stands before a whole frame header, or a whole control frame.
+        # What stands before a whole frame header, or a whole control frame, or behind
+        # a part that is held.
         self._tail = b""
         # The data frame being read: bytes to come, and how to unmask them.
         self._remaining = 0
         self._fin = False
         self._key = b""
-        # The message in progress; None between messages.
+        # The message in progress; None between messages. Of one that is not kept it
+        # holds what could not be told yet: half a character.
         self._payload: bytearray | None = None
         self._text = False
         self._compressed = False
         self._checked = 0
         self._fragments = 0
         self._controls = 0
+        self._fate = _KEPT
+        self._dropped = 0
+        # What becomes of the next; whether it was decided anew; whether more parts can
+        # be had without new bytes.
+        self._next = _KEPT
+        self._due = False
+        self.held = False
         # For the endpoint to take: the latest ping, and the Close frame.
         self.ping: bytes | None = None
         self.close: Close | None = None
@@ -117,9 +147,24 @@ class MessageReader:
         """Whether a part of a frame or message is kept."""
         return bool(self._tail) or self._payload is not None
 
+    def decide(self, fate: Fate, told: str | bytes = b"") -> None:
+        """Decide on the message in progress, or else on the next one."""
+        if self._payload is None:
+            self._next = fate
+            return
+        if fate is _KEPT:
+            told = told.encode() if isinstance(told, str) else told
+            self._payload[:0] = told
+            self._checked = len(told)
+        self._fate = fate
+        self._dropped = 0
+        self._due = True
+
     def feed(self, data: bytes | memoryview, events: list[Event]) -> None:
         """
         Append what ``data`` completes to ``events``; stop at a Close frame.
+
+        While :attr:`held`, only calls with no data give parts, one each.
 
         Raises:
             Violation: the peer broke a rule; what was good before is in ``events``.
@@ -132,11 +177,15 @@ class MessageReader:
             data = bytes(data)
         position = 0
         end = len(data)
-        while position < end and self.close is None:
+        if self._due or self.held:
+            self._due = self.held = False
+            self._refuse_too_big()
+            self._add(b"", events)
+        while position < end and not self.held and self.close is None:
             if self._remaining:
                 position = self._take(data, position, events)
                 continue
-            if self._payload is None:
+            if self._payload is None and self._next is _KEPT:
                 position = scan(data, position, self._limit, self._masked, events)
                 if position == end:
                     return
@@ -159,6 +208,8 @@ class MessageReader:
                 position = header.start
                 if not header.length:
                     self._add(b"", events)
+        if self.held:
+            self._tail = data[position:]
 
     def _control(
         self, header: FrameHeader, payload: bytes, events: list[Event]
@@ -197,19 +248,25 @@ class MessageReader:
             self._compressed = header.compressed
             self._checked = 0
             self._fragments = 0
+            self._fate, self._next = self._next, _KEPT
+            self._dropped = 0
         self._controls = 0
         self._fragments += 1
         if self._fragments > self._max_fragments:
             raise Violation(
                 CloseCode.POLICY_VIOLATION, "a message has too many fragments"
             )
-        if not self._compressed and len(self._payload) + header.length > self._limit:
-            raise Violation(
-                CloseCode.MESSAGE_TOO_BIG, "a message is larger than max_message_size"
-            )
         self._remaining = header.length
         self._fin = header.fin
         self._key = header.key
+        self._refuse_too_big()
+
+    def _refuse_too_big(self) -> None:
+        """Refuse to keep more than the limit, also if it is only announced."""
+        if self._fate is _KEPT and self._payload is not None:
+            announced = 0 if self._compressed else self._remaining
+            if len(self._payload) + announced > self._limit:
+                raise _too_big("a message")
 
     def _take(self, data: bytes, position: int, events: list[Event]) -> int:
         """Take what is there of the frame's payload; return where it ends."""
@@ -225,30 +282,80 @@ class MessageReader:
         return position + size
 
     def _add(self, chunk: bytes, events: list[Event]) -> None:
+        """Add to the message in progress; at its last byte it ends."""
+        last = self._fin and not self._remaining
+        try:
+            if self._fate is _KEPT:
+                self._keep(chunk, last, events)
+            else:
+                self._pass_on(chunk, last, events)
+        except UnicodeDecodeError:
+            raise Violation(
+                CloseCode.INVALID_PAYLOAD_DATA, "a text message is not UTF-8"
+            ) from None
+
+    def _keep(self, chunk: bytes, last: bool, events: list[Event]) -> None:
         payload = self._payload
         assert payload is not None
-        last = self._fin and not self._remaining
         if self._compressed:
             assert self._inflater is not None
-            room = None if self._limit == sys.maxsize else self._limit - len(payload)
-            chunk = self._inflater.inflate(chunk, last=last, room=room)
+            room = self._limit - len(payload)
+            # One byte more than there is room for tells "exactly" from "too much".
+            size = 0 if self._limit == sys.maxsize else room + 1
+            chunk = self._inflater.inflate(chunk, last=last, size=size)
+            if len(chunk) > room:
+                raise _too_big("a compressed message")
         if last and not payload:
             message: bytes | bytearray = chunk
         else:
             payload += chunk
             message = payload
-        try:
-            if last:
-                events.append(message.decode() if self._text else bytes(message))
-                self._payload = None
-            elif self._text:
-                # 8.1: fail as soon as no continuation could make it UTF-8.
-                unchecked = payload[self._checked :]
-                self._checked += utf_8_decode(unchecked, "strict", False)[1]
-        except UnicodeDecodeError:
-            raise Violation(
-                CloseCode.INVALID_PAYLOAD_DATA, "a text message is not UTF-8"
-            ) from None
+        if last:
+            events.append(message.decode() if self._text else bytes(message))
+            self._payload = None
+        elif self._text:
+            # 8.1: fail as soon as no continuation could make it UTF-8.
+            unchecked = payload[self._checked :]
+            self._checked += utf_8_decode(unchecked, "strict", False)[1]
+
+    def _pass_on(self, chunk: bytes, last: bool, events: list[Event]) -> None:
+        """Tell or drop a part; what inflates to more than a piece is held."""
+        payload = self._payload
+        assert payload is not None
+        more = True
+        while more:
+            more = False
+            if self._compressed:
+                assert self._inflater is not None
+                chunk = self._inflater.inflate(chunk, last=last, size=PIECE)
+                more = self._inflater.more
+            payload += chunk
+            chunk = b""
+            fin = last and not more
+            data: str | bytes = bytes(payload)
+            size = len(payload)
+            if self._text:
+                data, size = utf_8_decode(payload, "strict", fin)
+            del payload[:size]
+            if size:
+                self._fragments = 0  # empty ones in a row count
+            if self._fate is _DROPPED:
+                self._dropped += size
+                if self._dropped > self._limit:
+                    raise _too_big("the rest of a message that is not wanted")
+            elif data or fin:
+                events.append(Part(data, fin))
+                self.held = more
+                break
+        if last and not more:
+            self._payload = None
+            self._fate = _KEPT
+
+
+def _too_big(what: str) -> Violation:
+    return Violation(
+        CloseCode.MESSAGE_TOO_BIG, f"{what} is larger than max_message_size"
+    )
 
 
 def as_payload(message: object) -> tuple[int, bytes]:
