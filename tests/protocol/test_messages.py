@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import pytest
@@ -493,6 +493,18 @@ def test_text_that_can_no_longer_be_utf8_fails_before_its_frame_is_whole(
     start = len(data) - 500
     assert outcome(make_reader(masked=masked), data[: start - 1]) == ([], None)
     assert outcome(make_reader(masked=masked), data[:start]) == ([], 1007)
+
+
+def test_two_bytes_are_refused_unless_others_make_a_character_of_them() -> None:
+    points = [*range(0x80, 0xD800), *range(0xE000, 0x110000)]
+    begun = {chr(point).encode()[:2] for point in points}
+    for first, second in product(range(0x80, 0x100), range(0x100)):
+        two = bytes([first, second])
+        code = None if two in begun else 1007
+        kept, told = make_reader(), make_reader()
+        told.decide(Fate.TOLD)
+        for reader in (kept, told):
+            assert outcome(reader, b"\x81\x09" + two)[1] == code, two
 
 
 def test_a_size_is_refused_from_the_header_alone(frame: Frame, masked: bool) -> None:

@@ -316,7 +316,7 @@ class MessageReader:
         elif self._text:
             # 8.1: fail as soon as no continuation could make it UTF-8.
             unchecked = payload[self._checked :]
-            self._checked += utf_8_decode(unchecked, "strict", False)[1]
+            self._checked += decode_whole(unchecked, fin=False)[1]
 
     def _pass_on(self, chunk: bytes, last: bool, events: list[Event]) -> None:
         """Tell or drop a part; what inflates to more than a piece is held."""
@@ -335,7 +335,7 @@ class MessageReader:
             data: str | bytes = bytes(payload)
             size = len(payload)
             if self._text:
-                data, size = utf_8_decode(payload, "strict", fin)
+                data, size = decode_whole(payload, fin=fin)
             del payload[:size]
             if size:
                 self._fragments = 0  # empty ones in a row count
@@ -350,6 +350,21 @@ class MessageReader:
         if last and not more:
             self._payload = None
             self._fate = _KEPT
+
+
+def decode_whole(data: bytearray, *, fin: bool) -> tuple[str, int]:
+    """
+    Decode the characters that are whole; return them and the bytes they took.
+
+    Raises:
+        UnicodeDecodeError: the rest is no beginning of a character.
+
+    """
+    text, size = utf_8_decode(data, "strict", fin)
+    # CPython leaves the first two bytes of a surrogate open.
+    if data[size : size + 1] == b"\xed" and data[size + 1 :] > b"\x9f":
+        utf_8_decode(data, "strict", True)
+    return text, size
 
 
 def _too_big(what: str) -> Violation:
