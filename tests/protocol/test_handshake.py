@@ -245,7 +245,7 @@ def test_an_answer_is_good_in_any_legal_spelling(read: Read, answered: bytes) ->
         (agreeing(*(f"X: {i}" for i in range(126))), "too many headers"),
         (agreeing("X: " + "x" * 8192), "a header is too large"),
         (agreeing(*(f"X{i}: {'x' * 8000}" for i in range(9))), "the head is too large"),
-        (answer(start="HTTP/1.1 100 OK") * 3300, "heads of the answer are too large"),
+        (answer(start="HTTP/1.1 100 OK") * 3450, "the head is too large"),
         (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "is not HTTP"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "is not HTTP"),
     ],
@@ -488,7 +488,7 @@ def test_the_caller_may_choose_the_subprotocol_among_those_offered() -> None:
 @pytest.mark.parametrize(
     ("data", "status", "detail"),
     [
-        (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400, "is not HTTP"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400, "not HTTP"),
         (b"GET / HTTP/1.1\r\n\r\n", 400, "is not HTTP"),
         (asking(start="GET /chat HTTP/1.0"), 505, "not HTTP/1.1"),
         (asking(start="GET /chat HTTP/2.0"), 505, "not HTTP/1.1"),

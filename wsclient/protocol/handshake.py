@@ -14,6 +14,7 @@ import h11
 from ..errors import ArgumentError, LocalProtocolError
 from .deflate import Agreed, Deflate, NegotiationError, accept_offers, check_response
 from .events import HandshakeFailed, Headers, Rejection, Request, Response
+from .head import BadHead, HeadReader
 from .headers import (
     Extension,
     MalformedHeader,
@@ -53,7 +54,7 @@ class ClientHandshake:
         "_body",
         "_deflate",
         "_head",
-        "_head_size",
+        "_heads",
         "_http",
         "_key",
         "_limits",
@@ -77,8 +78,8 @@ class ClientHandshake:
         self._http = h11.Connection(
             h11.CLIENT, max_incomplete_event_size=limits.max_head_size
         )
+        self._heads = HeadReader(limits)
         self._head: h11.Response | None = None
-        self._head_size = 0
         self._body = bytearray()
         self.agreed: Agreed | None = None
         self.trailing = b""
@@ -136,14 +137,14 @@ class ClientHandshake:
 
     def receive(self, data: bytes) -> Response | Rejection | HandshakeFailed | None:
         """Take bytes; None: more are needed."""
-        status = self._head.status_code if self._head else None
         try:
-            self._http.receive_data(data)
-            return self._next()
+            return self._receive(data)
         except h11.RemoteProtocolError as error:
             if self._head is not None:
                 return self._rejection(self._head)  # as much as was in order
-            return HandshakeFailed(f"the answer is not HTTP: {error}", status)
+            return HandshakeFailed(f"the answer is not HTTP: {error}")
+        except BadHead as bad:
+            return HandshakeFailed(bad.detail)
         except _Refused as refused:
             return HandshakeFailed(refused.detail, refused.status)
 
@@ -153,37 +154,41 @@ class ClientHandshake:
             return None
         try:
             self._http.receive_data(b"")
-            outcome = self._next()
+            outcome = self._read_body(self._head)
         except h11.RemoteProtocolError:
             outcome = None  # it was announced longer
-        return (
-            outcome if isinstance(outcome, Rejection) else self._rejection(self._head)
-        )
+        return outcome or self._rejection(self._head)
 
-    def _next(self) -> Response | Rejection | None:
+    def _receive(self, data: bytes) -> Response | Rejection | None:
+        if self._head is None:
+            self._heads.feed(data)
+        while self._head is None:
+            head = self._heads.maybe_next()
+            if head is None:
+                return None
+            self._http.receive_data(head)
+            match self._http.next_event():
+                case h11.InformationalResponse(status_code=101) as answer:
+                    self.trailing = self._heads.rest()
+                    return self._check(answer)
+                case h11.Response() as answer:
+                    self._head = answer
+                    data = self._heads.rest()
+        if data:  # h11 takes none for the end
+            self._http.receive_data(data)
+        return self._read_body(self._head)
+
+    def _read_body(self, head: h11.Response) -> Rejection | None:
         while True:
             event = self._http.next_event()
-            if isinstance(event, h11.InformationalResponse):
-                self._check_size(event)
-                if event.status_code == 101:
-                    return self._check(event)
-            elif isinstance(event, h11.Response):
-                self._check_size(event)
-                self._head = event
-            elif isinstance(event, h11.Data):
+            if isinstance(event, h11.Data):
                 self._body += event.data
-                if self._head and len(self._body) >= self._limits.max_body_size:
-                    return self._rejection(self._head)
-            elif isinstance(event, h11.EndOfMessage) and self._head:
-                return self._rejection(self._head)
+                if len(self._body) >= self._limits.max_body_size:
+                    return self._rejection(head)
+            elif isinstance(event, h11.EndOfMessage):
+                return self._rejection(head)
             else:
                 return None
-
-    def _check_size(self, head: h11.InformationalResponse | h11.Response) -> None:
-        # Heads before the last one (100, 103) count: there could be any number.
-        self._head_size += _check_head(_decoded(head), self._limits, head.status_code)
-        if self._head_size > self._limits.max_head_size:
-            raise _Refused("the heads of the answer are too large", head.status_code)
 
     def _rejection(self, head: h11.Response) -> Rejection:
         body = bytes(self._body[: self._limits.max_body_size])
@@ -208,7 +213,6 @@ class ClientHandshake:
             self.agreed = check_response(extensions, self._deflate)
         except (MalformedHeader, NegotiationError) as error:
             raise _Refused(str(error), 101) from None
-        self.trailing = self._http.trailing_data[0]
         return Response(
             status=101,
             headers=headers,
@@ -232,6 +236,7 @@ class ServerHandshake:
     __slots__ = (
         "_deflate",
         "_head_only",
+        "_heads",
         "_http",
         "_key",
         "_limits",
@@ -258,6 +263,7 @@ class ServerHandshake:
         self._http = h11.Connection(
             h11.SERVER, max_incomplete_event_size=limits.max_head_size
         )
+        self._heads = HeadReader(limits)
         self._head_only = False
         self._key = ""
         self._offers: list[Extension] = []
@@ -270,11 +276,16 @@ class ServerHandshake:
         if self._request is not None:
             return self._keep(data)
         try:
-            self._http.receive_data(data)
-            event = self._http.next_event()
-            if not isinstance(event, h11.Request):
+            self._heads.feed(data)
+            head = self._heads.maybe_next()
+            if head is None:
                 return None
+            self._http.receive_data(head)
+            event = self._http.next_event()
+            assert isinstance(event, h11.Request)
             self._request = self._check(event)
+        except BadHead as bad:
+            return self._refuse(_Refused(bad.detail, bad.status))
         except h11.RemoteProtocolError as error:
             status = error.error_status_hint
             return self._refuse(_Refused(f"the request is not HTTP: {error}", status))
@@ -282,7 +293,7 @@ class ServerHandshake:
             return self._refuse(_Refused(str(error)))
         except _Refused as refused:
             return self._refuse(refused)
-        self.trailing = self._http.trailing_data[0]
+        self.trailing = self._heads.rest()
         return self._request
 
     def _keep(self, data: bytes) -> tuple[HandshakeFailed, bytes] | None:
@@ -302,7 +313,6 @@ class ServerHandshake:
             raise _Refused("the request is not HTTP/1.1", 505)
         if len(target) > self._limits.max_header_size:
             raise _Refused("the request target is too long", 414)
-        _check_head(headers, self._limits, 431)
         upgrade = bool(header_values(headers, "Upgrade"))
         plain = self._plain_http and not upgrade
         if method != "GET" and not (plain and method == "HEAD"):
@@ -452,18 +462,6 @@ def _check_upgrade(headers: Headers) -> None:
     connection = parse_tokens(header_values(headers, "Connection"))
     if "upgrade" not in [name.lower() for name in connection]:
         raise MalformedHeader("Connection is not Upgrade")
-
-
-def _check_head(headers: Headers, limits: Limits, status: int) -> int:
-    """Return the size of the head, about; or refuse it."""
-    if len(headers) > limits.max_headers:
-        raise _Refused("there are too many headers", status)
-    sizes = [len(name) + len(value) + 4 for name, value in headers]
-    if max(sizes, default=0) > limits.max_header_size:
-        raise _Refused("a header is too large", status)
-    if sum(sizes) > limits.max_head_size:
-        raise _Refused("the head is too large", status)
-    return sum(sizes) + 20  # the first line
 
 
 def _is_key(key: str) -> bool:

@@ -26,11 +26,11 @@ class Limits:
     max_control_backlog: int = 4096
     """Control frames in a row between two frames of one message; beyond, 1008."""
     max_headers: int = 128
-    """Header lines of an opening handshake."""
+    """Header lines of a head of the opening handshake; beyond, HTTP 431."""
     max_header_size: int = 8192
-    """Bytes of one header line, and of the request target."""
+    """Bytes of one header line with its end: 431; of the request target: 414."""
     max_head_size: int = 65536
-    """Bytes of a whole head."""
+    """Bytes of a whole head, or of all heads of one answer; beyond, HTTP 431."""
     max_body_size: int = 65536
     """Bytes kept of the body of a rejection; the rest is cut off."""
     max_queue: int = 4096

@@ -1,0 +1,85 @@
+"""The head of an HTTP message: collected as it comes, refused where it is too much."""
+
+from __future__ import annotations
+
+from .limits import Limits
+
+__all__ = ("BadHead", "HeadReader")
+
+_BLANK = frozenset({b"\r\n", b"\n"})
+
+
+class BadHead(Exception):
+    """There is no reading on; it never leaves this room. ``status`` would tell why."""
+
+    def __init__(self, detail: str, status: int) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.status = status
+
+
+class HeadReader:
+    """
+    Collects heads, one after the other, and refuses the first byte too many.
+
+    It counts what stands on the wire, before anybody parses it: the bytes of all
+    heads together, the lines behind the first one, and the bytes of each of these,
+    line ends included. So what is refused does not depend on how the bytes were
+    split, and costs no more than looking for line ends.
+
+    """
+
+    __slots__ = ("_data", "_limits", "_line", "_lines", "_room", "_seen")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._room = limits.max_head_size
+        self._data = bytearray()
+        # Where the line that is read begins, how many stand before it, and up to
+        # where no end of it was found.
+        self._line = self._lines = self._seen = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes."""
+        self._data += data
+
+    def rest(self) -> bytes:
+        """Return what stands behind the heads that were read."""
+        return bytes(self._data)
+
+    def maybe_next(self) -> bytes | None:
+        """
+        Return the next head; None: it needs more bytes.
+
+        Raises:
+            BadHead: it is none (400), or it is too large (431).
+
+        """
+        data = self._data
+        if data and data[0] <= 0x20:  # no token: TLS, for example, on a plain port
+            raise BadHead("this is not HTTP", 400)
+        while True:
+            stop = data.find(b"\n", self._seen) + 1
+            self._check_size(stop or len(data))
+            if not stop:
+                self._seen = len(data)
+                return None
+            if bytes(data[self._line : stop]) in _BLANK:
+                break
+            if self._lines > self._limits.max_headers:
+                raise BadHead("there are too many headers", 431)
+            self._lines += 1
+            self._line = self._seen = stop
+        head = bytes(data[:stop])
+        del data[:stop]
+        self._room -= stop
+        self._line = self._lines = self._seen = 0
+        return head
+
+    def _check_size(self, stop: int) -> None:
+        """Refuse what goes beyond a bound; of two the one that it met first."""
+        largest = self._line + self._limits.max_header_size
+        if self._lines and stop > largest and largest < self._room:
+            raise BadHead("a header is too large", 431)
+        if stop > self._room:
+            raise BadHead("the head is too large", 431)
