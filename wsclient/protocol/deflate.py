@@ -195,49 +195,40 @@ def check_response(
     if settings is None or name.lower() != NAME:
         raise NegotiationError(f"the server agreed to {name!r}, which was not offered")
     agreed = _read(parameters, response=True)
-    if any(
-        _fits(agreed, _read(offer, response=False)) for _, offer in settings.offers()
-    ):
-        return agreed
-    raise NegotiationError("the server agreed to compression other than offered")
+    fault = ""
+    for _, offer in settings.offers():
+        fault = _fault(agreed, _read(offer, response=False))
+        if not fault:
+            return agreed
+    raise NegotiationError(f"the server agreed to compression {fault}")
 
 
-def _fits(agreed: Agreed, offer: Agreed) -> bool:
-    """Whether a server may answer ``offer`` with ``agreed`` (7.1.1, 7.1.2)."""
+def _fault(agreed: Agreed, offer: Agreed) -> str:
+    """Say why a server may not answer ``offer`` with ``agreed`` (7.1.1, 7.1.2)."""
     if offer.server_no_context_takeover and not agreed.server_no_context_takeover:
-        return False
-    if offer.server_max_window_bits is not None and (
-        agreed.server_max_window_bits is None
-        or agreed.server_max_window_bits > offer.server_max_window_bits
-    ):
-        return False
-    if agreed.client_max_window_bits is None:
-        return True
-    return offer.client_limits and agreed.client_max_window_bits <= (
-        offer.client_max_window_bits or 15
-    )
+        return "without server_no_context_takeover, which was asked for"
+    for name in ("server_max_window_bits", "client_max_window_bits"):
+        most, bits = getattr(offer, name), getattr(agreed, name)
+        if most and bits and bits > most:
+            return f"with {name}={bits}, more than the {most} offered"
+    if offer.server_max_window_bits and not agreed.server_max_window_bits:
+        return "without server_max_window_bits, which was asked for"
+    if agreed.client_limits and not offer.client_limits:
+        return "with client_max_window_bits, which was not offered"
+    return ""
 
 
 def _read(parameters: tuple[tuple[str, str | None], ...], *, response: bool) -> Agreed:
     found: dict[str, str | None] = {}
+    allowed = _RESPONSE if response else _OFFER
     for name, value in parameters:
+        if name not in allowed:
+            raise NegotiationError(f"the compression parameter {name} is unknown")
         if name in found:
-            raise NegotiationError(f"the parameter {name} stands twice")
-        flag = name in ("server_no_context_takeover", "client_no_context_takeover")
-        if not flag and name not in (
-            "server_max_window_bits",
-            "client_max_window_bits",
-        ):
-            raise NegotiationError(f"the parameter {name} is unknown")
-        if flag and value is not None:
-            raise NegotiationError(f"the parameter {name} has a value")
-        if value is None and (
-            name == "server_max_window_bits" or (response and not flag)
-        ):
-            raise NegotiationError(f"the parameter {name} has no value")
-        # A decimal integer without leading zeros (7.1.2).
-        if value is not None and value not in _BITS:
-            raise NegotiationError(f"the parameter {name} is not 8 to 15")
+            raise NegotiationError(f"the compression parameter {name} stands twice")
+        if value not in allowed[name]:
+            said = name if value is None else f"{name}={value}"
+            raise NegotiationError(f"the compression parameter {said} is invalid")
         found[name] = value
     server_bits = found.get("server_max_window_bits")
     client_bits = found.get("client_max_window_bits")
