@@ -536,7 +536,8 @@ def test_a_bad_request_is_answered_with_its_error(
     text = f"{event.detail}\n".encode("ascii", "replace")
     assert body == (b"" if method == "HEAD" else text)
     headers = dict(response.headers)
-    assert headers[b"connection"] == b"close"
+    connection = b"close, Upgrade" if status == 426 else b"close"
+    assert headers[b"connection"] == connection
     assert headers.get(b"allow") == (b"GET" if status == 405 else None)
     version = headers.get(b"sec-websocket-version")
     assert version == (b"13" if status == 426 else None)

@@ -17,6 +17,7 @@ import trustme
 from wsclient.connection import Connection, Timeouts
 from wsclient.errors import ArgumentError, NotSent
 from wsclient.protocol import Limits, Request
+from wsclient.server.admission import Admission
 from wsclient.server.http import HTTPResponse, cookies
 from wsclient.server.reception import LINGER, Reception
 from wsclient.testing.clock import VIRTUAL_BACKENDS, virtual_backend
@@ -75,12 +76,18 @@ class Visit:
 
 
 @asynccontextmanager
-async def visiting(reception: Reception, **network: Any) -> AsyncIterator[Visit]:
+async def visiting(
+    reception: Reception, admission: Admission | None = None, **network: Any
+) -> AsyncIterator[Visit]:
     client, wire = wire_pair(**network)
     visit = Visit(client, wire)
 
     async def receive() -> None:
-        visit.connection = await reception.receive(wire, host="peer:1", name="#1")
+        guest = (admission or Admission()).arrive(("192.0.2.1", 40_000))
+        assert guest is not None
+        visit.connection = await reception.receive(
+            wire, guest, host="peer:1", name="#1"
+        )
         visit.over_at = anyio.current_time()
         if visit.connection is None:
             wire.abort()
@@ -252,7 +259,8 @@ async def test_a_bad_request_is_told_what_is_bad(
     answer = Answer.of(data)
     assert answer.status == status
     assert int(answer.headers["content-length"]) > 0
-    assert answer.headers["connection"] == "close"
+    connection = "close, Upgrade" if status == 426 else "close"
+    assert answer.headers["connection"] == connection
     assert visit.connection is None
     assert not errors()
 
@@ -568,7 +576,9 @@ async def test_over_tls_a_request_is_accepted(
     received: list[Connection | None] = []
 
     async def receive() -> None:
-        received.append(await reception.receive(wire, host="peer:1", name="#1"))
+        guest = Admission().arrive("")
+        assert guest is not None
+        received.append(await reception.receive(wire, guest, host="peer:1", name="#1"))
 
     async with anyio.create_task_group() as group:
         group.start_soon(receive)

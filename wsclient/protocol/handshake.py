@@ -437,7 +437,8 @@ class ServerHandshake:
             reason = HTTPStatus(status).phrase
         except ValueError:
             reason = ""
-        framing = [("Connection", "close")]
+        # RFC 9110, 7.8: who sends Upgrade names it in Connection.
+        framing = [("Connection", "close, Upgrade" if status == 426 else "close")]
         # RFC 9110, 8.6: these have no body.
         if status not in (204, 304):
             framing.append(("Content-Length", str(len(body))))
