@@ -8,6 +8,7 @@ from ssl import SSLContext
 
 from ..connection import DICE, Dice, Timeouts, bytes_of
 from ..protocol import Deflate, Limits, Request, deflate_of
+from .admission import Admission
 from .http import HeaderValues, HTTPResponse, cookies
 from .reception import ProcessRequest, Reception, SelectSubprotocol
 from .server import Handler, Server
@@ -33,6 +34,9 @@ def serve(
     ping_timeout: float | None = 20,
     write_timeout: float | None = 30,
     slow_timeout: float | None = None,
+    max_connections: int | None = None,
+    max_connections_per_address: int | None = None,
+    max_handshakes: int | None = 1000,
     max_message_size: int | None = 2**20,
     limits: Limits = Limits(),  # noqa: B008 - frozen
     random: Dice = DICE,
@@ -65,6 +69,16 @@ def serve(
         close_timeout: seconds for all of closing one connection.
         shutdown_timeout: seconds that handlers have, when the server closes, to return
             by themselves.
+        max_connections: WebSockets open at once; None: any number. Beyond, a request
+            for one is answered with 503 and ``Retry-After``, before
+            ``process_request`` sees it. Plain HTTP goes on being answered.
+        max_connections_per_address: those of one IPv4 address, or of one IPv6 network
+            of 64 bits; None: any number. Beyond, it gets 429 and ``Retry-After``.
+        max_handshakes: clients that have no answer yet; None: any number. Beyond,
+            nobody is accepted until one of them has: who comes waits in the system's
+            backlog. No address holds more of them than are still free, so half at
+            most: what it opens beyond is dropped. Behind a proxy all clients have the
+            proxy's address.
         ping_interval, ping_timeout, write_timeout, slow_timeout, max_message_size,
             limits, random: as for :func:`wsclient.connect`.
 
@@ -78,6 +92,11 @@ def serve(
         host,
         port,
         shutdown_timeout=shutdown_timeout,
+        admission=Admission(
+            max_connections=max_connections,
+            max_connections_per_address=max_connections_per_address,
+            max_handshakes=max_handshakes,
+        ),
         reception=Reception(
             process_request=process_request,
             subprotocols=subprotocols,

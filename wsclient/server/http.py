@@ -45,9 +45,9 @@ class HTTPResponse:
         self.encoded()
 
     @classmethod
-    def of_status(cls, status: int) -> HTTPResponse:
+    def of_status(cls, status: int, headers: HeaderValues = ()) -> HTTPResponse:
         """Make an answer whose body is the status in words."""
-        return cls(status, f"{status} {HTTPStatus(status).phrase}\n")
+        return cls(status, f"{status} {HTTPStatus(status).phrase}\n", headers)
 
     def encoded(self) -> tuple[int, Sequence[tuple[str, str]], bytes]:
         """Return status, headers and body as they are sent."""

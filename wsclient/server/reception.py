@@ -16,7 +16,9 @@ from ..errors import ArgumentError, LocalProtocolError, Reason, seconds
 from ..protocol import Deflate, Endpoint, Limits, Request, Role
 from ..transport.tls import TLSWire
 from ..wire import Wire
+from .admission import Guest
 from .http import HeaderValues, HTTPResponse, pairs_of
+from .notices import Notices
 
 __all__ = ("ProcessRequest", "Reception", "SelectSubprotocol", "takes")
 
@@ -28,6 +30,7 @@ ProcessRequest = Callable[
 SelectSubprotocol = Callable[[Sequence[str]], str | None]
 """Chooses among the subprotocols a client offers."""
 
+RETRY_AFTER = (5, 15)  # seconds until who found no place is to come back
 LINGER = 1.0  # seconds for a refused client to read why, before a reset could eat it
 
 logger = logging.getLogger("wsclient.server")
@@ -82,6 +85,8 @@ class Reception:
         self._new_connection = partial(
             Connection, timeouts=timeouts, limits=limits, uniform=uniform
         )
+        self._uniform = uniform
+        self._notices = Notices(logger)
         self._waiting: set[anyio.CancelScope] = set()
         self._stopped = False
 
@@ -91,12 +96,14 @@ class Reception:
         for scope in self._waiting:
             scope.cancel()
 
-    async def receive(self, wire: Wire, *, host: str, name: str) -> Connection | None:
+    async def receive(
+        self, wire: Wire, guest: Guest, *, host: str, name: str
+    ) -> Connection | None:
         """
         Do the opening handshake; None where it came to nothing.
 
-        ``host`` is the client's address, for errors. Ending the wire is left to the
-        caller, whatever happens.
+        ``guest`` is asked for a place, ``host`` is its address for errors. Ending the
+        wire and the guest's visit is left to the caller, whatever happens.
 
         """
         with anyio.move_on_after(self._open_timeout):
@@ -110,7 +117,8 @@ class Reception:
                     self._waiting.discard(scope)
             if connection is None:
                 return None
-            return connection if await self._answer(connection, name) else None
+            answered = await self._answer(connection, guest, name)
+            return connection if answered else None
         logger.debug("%s ! no opening handshake within open_timeout", name)
         return None
 
@@ -132,15 +140,18 @@ class Reception:
             return None
         return connection
 
-    async def _answer(self, connection: Connection, name: str) -> bool:
+    async def _answer(self, connection: Connection, guest: Guest, name: str) -> bool:
         """Accept the request or refuse it; return whether there is a WebSocket now."""
         request = connection.request
         assert request is not None
-        refusal, subprotocol = await self._judge(connection, request)
+        refusal, subprotocol = self._no_place(connection, request, guest), None
+        if refusal is None:
+            refusal, subprotocol = await self._judge(connection, request)
         try:
             if refusal is None:
                 await connection.accept(subprotocol, self._headers)
                 return True
+            guest.dismiss()
             logger.debug("%s = refused with HTTP %d", name, refusal.status)
             await connection.reject(*refusal.encoded())
         except LocalProtocolError as exc:
@@ -148,6 +159,21 @@ class Reception:
             logger.debug("%s ! not answered: %s", name, exc)
             await _linger(connection)
         return False
+
+    def _no_place(
+        self, connection: Connection, request: Request, guest: Guest
+    ) -> HTTPResponse | None:
+        """Take a place for a WebSocket; where there is none, say when to come back."""
+        refusal = guest.admit() if request.upgrade else None
+        if refusal is None:
+            return None
+        self._notices.warn(
+            anyio.current_time(),
+            f"no place for %s: {refusal.bound} is reached; it gets {refusal.value}",
+            connection.remote_address,
+        )
+        after = round(self._uniform(*RETRY_AFTER))  # not all of them at once
+        return HTTPResponse.of_status(refusal.value, {"Retry-After": str(after)})
 
     async def _judge(
         self, connection: Connection, request: Request

@@ -27,6 +27,8 @@ from ..tasks import OwnedTasks
 from ..transport import accept, close_listener, listen
 from ..transport.sockets import authority
 from ..wire import Wire
+from .admission import Admission, Guest
+from .notices import Notices
 from .reception import Reception, takes
 
 __all__ = ("Handler", "Server")
@@ -55,6 +57,7 @@ class Server:
         host: str | None,
         port: int,
         *,
+        admission: Admission,
         reception: Reception,
         shutdown_timeout: float | None,
     ) -> None:
@@ -68,6 +71,7 @@ class Server:
         self._handler = handler
         self._host = host
         self._port = port
+        self._admission = admission
         self._reception = reception
         self._shutdown_timeout = seconds("shutdown_timeout", shutdown_timeout)
         self._listeners: list[socket.socket] = []
@@ -77,7 +81,8 @@ class Server:
         self._scopes: dict[Wire, anyio.CancelScope] = {}
         self._connections: set[Connection] = set()
         self._handlers: set[int] = set()  # their tasks' numbers
-        self._left = anyio.Event()
+        self._moved_on = anyio.Event()  # somebody has his answer, or has left
+        self._notices = Notices(logger)
         self._closing = False
         self._closed = anyio.Event()
         self._tasks: OwnedTasks | None = None
@@ -178,7 +183,7 @@ class Server:
                 async with anyio.create_task_group() as group:
                     for connection in self._connections:
                         group.start_soon(connection.close, 1001, FAREWELL)
-                await self._wait_empty()
+                await self._until(lambda: not self._scopes)
             if self._scopes:
                 logger.warning(
                     "%d handlers did not end within shutdown_timeout: cancelled",
@@ -186,14 +191,18 @@ class Server:
                 )
                 for scope in self._scopes.values():
                     scope.cancel()
-                await self._wait_empty()
+                await self._until(lambda: not self._scopes)
         finally:
             self._closed.set()
 
-    async def _wait_empty(self) -> None:
-        while self._scopes:
-            self._left = anyio.Event()
-            await self._left.wait()
+    async def _until(self, happened: Callable[[], bool]) -> None:
+        """Wait until it has happened that somebody moved on."""
+        while not happened():
+            await self._moved_on.wait()
+
+    def _move_on(self) -> None:
+        self._moved_on.set()
+        self._moved_on = anyio.Event()
 
     def _stop_listening(self) -> None:
         for listener in self._listeners:
@@ -206,26 +215,44 @@ class Server:
 
     async def _accept(self, listener: socket.socket) -> None:
         while True:
+            if self._admission.full:
+                self._warn("max_handshakes is reached: others wait to be accepted")
+                await self._until(lambda: not self._admission.full)
             try:
                 wire, address = await accept(listener)
             except anyio.ClosedResourceError:
                 return
+            host = authority(address)
+            guest = self._admission.arrive(address)
+            if guest is None:
+                self._warn("%s has its share of max_handshakes: it is dropped", host)
+                wire.abort()
+                continue
             scope = self._scopes[wire] = anyio.CancelScope()
-            serve = partial(self._serve, wire, scope, authority(address))
+            serve = partial(self._serve, wire, guest, scope, host)
             self._entered().start_soon(serve)
 
-    async def _serve(self, wire: Wire, scope: anyio.CancelScope, host: str) -> None:
+    def _warn(self, text: str, *arguments: object) -> None:
+        self._notices.warn(anyio.current_time(), text, *arguments)
+
+    async def _serve(
+        self, wire: Wire, guest: Guest, scope: anyio.CancelScope, host: str
+    ) -> None:
         name = f"server #{next(self._numbers)}"
         try:
             with scope:
-                connection = await self._reception.receive(wire, host=host, name=name)
+                connection = await self._reception.receive(
+                    wire, guest, host=host, name=name
+                )
                 if connection is not None:
+                    guest.settle()
+                    self._move_on()
                     await self._converse(connection, host, name)
         finally:
             wire.abort()
+            guest.leave()
             del self._scopes[wire]
-            if not self._scopes:
-                self._left.set()
+            self._move_on()
 
     async def _converse(self, connection: Connection, host: str, name: str) -> None:
         """Run the handler: 1000 when it returns, 1011 when it raises."""
