@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import logging
 import re
-import secrets
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
 import pytest
 import trustme
 
-from wsclient.connection import Connection, Timeouts
+from wsclient.connection import Connection
 from wsclient.errors import ArgumentError, NotSent
-from wsclient.protocol import Limits, Request
+from wsclient.protocol import Request
 from wsclient.server.admission import Admission
 from wsclient.server.http import HTTPResponse, cookies
-from wsclient.server.reception import LINGER, Reception
+from wsclient.server.reception import LINGER
 from wsclient.testing.clock import VIRTUAL_BACKENDS, virtual_backend
-from wsclient.testing.wires import SimulatedWire, wire_pair
+from wsclient.testing.wires import wire_pair
 from wsclient.transport.stream import WireStream
 from wsclient.transport.tls import TLSWire
 
 from .support import KEY, Answer, request, rest, until, upgrade
+from .visits import made, visiting
 
 
 @pytest.fixture(params=VIRTUAL_BACKENDS)
@@ -43,61 +42,6 @@ def errors(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
         return [str(record.exc_info[1]) for record in records if record.exc_info]
 
     return logged
-
-
-def made(**options: Any) -> Reception:
-    settings: dict[str, Any] = {
-        "process_request": None,
-        "subprotocols": (),
-        "origins": None,
-        "headers": (),
-        "tls": None,
-        "deflate": None,
-        "max_message_size": None,
-        "limits": Limits(),
-        "open_timeout": 10,
-        "timeouts": Timeouts(),
-        "random": secrets.token_bytes,
-        "uniform": lambda low, high: high,
-    }
-    return Reception(**(settings | options))
-
-
-class Visit:
-    """A client at the door, and what became of it there."""
-
-    def __init__(self, wire: SimulatedWire, pipe: SimulatedWire) -> None:
-        self.stream = WireStream(wire)
-        self.wire = wire
-        self.pipe = pipe
-        self.connection: Connection | None = None
-        self.over = anyio.Event()
-        self.over_at = 0.0
-
-
-@asynccontextmanager
-async def visiting(
-    reception: Reception, admission: Admission | None = None, **network: Any
-) -> AsyncIterator[Visit]:
-    client, wire = wire_pair(**network)
-    visit = Visit(client, wire)
-
-    async def receive() -> None:
-        guest = (admission or Admission()).arrive(("192.0.2.1", 40_000))
-        assert guest is not None
-        visit.connection = await reception.receive(
-            wire, guest, host="peer:1", name="#1"
-        )
-        visit.over_at = anyio.current_time()
-        if visit.connection is None:
-            wire.abort()
-        visit.over.set()
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(receive)
-        yield visit
-        await visit.over.wait()
-        wire.abort()
 
 
 async def told(data: bytes, **options: Any) -> Answer:
