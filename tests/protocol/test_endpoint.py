@@ -23,7 +23,7 @@ from wsclient.protocol import (
     Endpoint,
     Event,
     Failed,
-    Fate,
+    Delivery,
     Limits,
     Part,
     Ping,
@@ -32,6 +32,7 @@ from wsclient.protocol import (
     State,
     parse_uri,
 )
+from wsclient.protocol.endpoint import PONGS
 
 Frame = Callable[..., bytes]
 Pair = Callable[..., tuple[Endpoint, Endpoint]]
@@ -185,13 +186,23 @@ def test_a_ping_is_answered_with_its_payload(us: Endpoint, peer: Endpoint) -> No
     assert us.data_to_send() == b""
 
 
-def test_of_many_pings_only_the_latest_is_answered(
+def test_of_very_many_pings_only_the_latest_are_answered(
     us: Endpoint, peer: Endpoint
 ) -> None:
     data = b"".join(peer.ping(bytes([i])) for i in range(200))
     assert us.receive_data(data) == [Ping(bytes([i])) for i in range(200)]
     us.receive_data(peer.ping(b"last"))
-    assert peer.receive_data(us.data_to_send()) == [Pong(b"last")]
+    latest = [*range(200)][1 - PONGS :]
+    assert peer.receive_data(us.data_to_send()) == [
+        *(Pong(bytes([i])) for i in latest),
+        Pong(b"last"),
+    ]
+
+
+def test_several_pings_are_answered_each_in_order(us: Endpoint, peer: Endpoint) -> None:
+    us.receive_data(b"".join(peer.ping(bytes([i])) for i in range(10)))
+    assert peer.receive_data(us.data_to_send()) == [Pong(bytes([i])) for i in range(10)]
+    assert us.data_to_send() == b""
 
 
 def test_an_empty_ping_is_answered_too(us: Endpoint, peer: Endpoint) -> None:
@@ -387,7 +398,6 @@ def test_a_violation_fails_the_connection(
     [failed] = events[2:]
     assert isinstance(failed, Failed)
     assert failed.code == code
-    assert us.state is State.CLOSED
     assert us.close_sent == Close(code, failed.detail)
     assert us.close_received is None
     assert us.receive_data(good) == []
@@ -396,7 +406,45 @@ def test_a_violation_fails_the_connection(
         Pong(b"?"),
         CloseReceived(code, failed.detail),
     ]
+    assert us.state is State.CLOSED
     assert us.data_to_send() == b""
+
+
+def test_what_came_before_a_violation_can_be_answered_until_close_is_fetched(
+    us: Endpoint, peer: Endpoint, frame: Frame
+) -> None:
+    us.receive_data(frame(1, b"good") + frame(3))
+    answers = us.encode("good") + us.ping(b"still there")
+    assert peer.receive_data(answers) == ["good", Ping(b"still there")]
+    peer.data_to_send()
+    assert us.receive_data(peer.pong(b"too late")) == []
+    [close] = peer.receive_data(us.data_to_send())
+    assert isinstance(close, CloseReceived)
+    assert close.code == 1002
+    with pytest.raises(LocalProtocolError):
+        us.encode("after it")
+
+
+def test_closing_after_a_violation_says_the_violation(
+    us: Endpoint, peer: Endpoint, frame: Frame
+) -> None:
+    us.receive_data(frame(9, b"?") + frame(3))
+    pong, close = peer.receive_data(us.close(1000))
+    assert pong == Pong(b"?")
+    assert isinstance(close, CloseReceived)
+    assert close.code == 1002
+    assert us.state is State.CLOSED
+    assert not us.pending
+
+
+def test_a_violation_that_was_not_said_yet_ends_with_the_stream(
+    us: Endpoint, peer: Endpoint, frame: Frame
+) -> None:
+    us.receive_data(frame(3))
+    us.receive_eof()
+    assert us.state is State.CLOSED
+    [close] = peer.receive_data(us.data_to_send())  # if there is still a way to say it
+    assert isinstance(close, CloseReceived)
 
 
 def test_a_violation_after_our_close_sends_no_second_one(
@@ -574,7 +622,7 @@ def test_two_endpoints_understand_each_other_whatever_they_do(pair: Pair) -> Non
 
 def test_an_endpoint_tells_a_message_in_parts_if_asked(pair: Pair) -> None:
     client, server = pair(Deflate(), Deflate(), max_message_size=100)
-    server.decide(Fate.TOLD)
+    server.decide(Delivery.IN_PARTS)
     data = client.encode("x" * 100_000) + client.ping(b"behind") + client.encode("next")
     first = server.receive_data(data)
     assert first == [Part("x" * 65536, False)]
@@ -590,6 +638,6 @@ def test_an_endpoint_tells_a_message_in_parts_if_asked(pair: Pair) -> None:
 def test_after_the_end_there_is_nothing_to_decide_on(pair: Pair) -> None:
     client, _ = pair()
     client.receive_eof()
-    client.decide(Fate.TOLD)
+    client.decide(Delivery.IN_PARTS)
     assert not client.held
     assert client.receive_data(b"") == []

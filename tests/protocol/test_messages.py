@@ -14,8 +14,8 @@ from wsclient.errors import ArgumentError, Close, LocalProtocolError, MessageTyp
 from wsclient.protocol import (
     CloseReceived,
     Deflate,
+    Delivery,
     Event,
-    Fate,
     Limits,
     Part,
     Ping,
@@ -138,12 +138,12 @@ def test_control_frames_of_the_largest_size_are_read(
     assert in_three_ways(data, masked=masked) == (expected, None)
 
 
-def test_the_latest_ping_and_the_close_are_kept_for_the_endpoint(
+def test_pings_and_the_close_are_kept_for_the_endpoint(
     from_server: Frame,
 ) -> None:
     reader = make_reader()
     outcome(reader, from_server(9, b"1") + from_server(9, b"2"))
-    assert reader.ping == b"2"
+    assert reader.pings == [b"1", b"2"]
     assert reader.close is None
     outcome(reader, from_server(8, b"\x03\xe8bye"))
     assert reader.close == Close(1000, "bye")
@@ -210,7 +210,7 @@ def test_a_message_is_told_as_it_comes_and_the_next_is_whole(
     frame: Frame, masked: bool
 ) -> None:
     reader = make_reader(masked=masked)
-    reader.decide(Fate.TOLD)
+    reader.decide(Delivery.IN_PARTS)
     data = frame(1, b"Hello") + frame(1, b"next")
     events, code = parts_of(reader, *(data[i : i + 1] for i in range(len(data))))
     assert code is None
@@ -230,7 +230,7 @@ def test_a_message_that_is_there_at_once_is_one_part(
         (frame(1, b""), Part("", True)),
     ]:
         reader = make_reader(masked=masked)
-        reader.decide(Fate.TOLD)
+        reader.decide(Delivery.IN_PARTS)
         assert outcome(reader, data) == ([part], None)
 
 
@@ -240,14 +240,14 @@ def test_what_is_there_of_a_message_in_progress_is_told_first(
     reader = make_reader(masked=masked)
     data = frame(1, "a€".encode())
     assert outcome(reader, data[:-1]) == ([], None)
-    reader.decide(Fate.TOLD)
+    reader.decide(Delivery.IN_PARTS)
     assert outcome(reader, b"") == ([Part("a", False)], None)
     assert outcome(reader, data[-1:]) == ([Part("€", True)], None)
 
 
 def test_control_frames_are_told_between_parts(frame: Frame, masked: bool) -> None:
     reader = make_reader(masked=masked)
-    reader.decide(Fate.TOLD)
+    reader.decide(Delivery.IN_PARTS)
     data = frame(2, b"a", fin=False) + frame(9, b"1") + frame(0, b"b")
     expected = [Part(b"a", False), Ping(b"1"), Part(b"b", True)]
     assert outcome(reader, data) == (expected, None)
@@ -257,7 +257,7 @@ def test_what_is_told_has_no_size_limit_but_the_next_has(
     frame: Frame, masked: bool
 ) -> None:
     reader = make_reader(masked=masked, max_message_size=10)
-    reader.decide(Fate.TOLD)
+    reader.decide(Delivery.IN_PARTS)
     data = frame(2, bytes(100), fin=False) + frame(0, bytes(100))
     events, code = outcome(reader, data + frame(2, bytes(11)))
     assert joined(events) == [Part(bytes(200), True)]
@@ -266,7 +266,7 @@ def test_what_is_told_has_no_size_limit_but_the_next_has(
 
 def test_text_that_is_told_fails_as_fast(frame: Frame, masked: bool) -> None:
     reader = make_reader(masked=masked)
-    reader.decide(Fate.TOLD)
+    reader.decide(Delivery.IN_PARTS)
     data = frame(1, b"ab\xf4\x90", fin=False)
     expected: list[Event] = [Part(char, False) for char in "ab"]
     assert parts_of(reader, *(data[i : i + 1] for i in range(len(data)))) == (
@@ -274,7 +274,7 @@ def test_text_that_is_told_fails_as_fast(frame: Frame, masked: bool) -> None:
         1007,
     )
     reader = make_reader(masked=masked)
-    reader.decide(Fate.TOLD)
+    reader.decide(Delivery.IN_PARTS)
     assert outcome(reader, frame(1, b"\xe2\x82")) == ([], 1007)  # half a character
 
 
@@ -282,7 +282,7 @@ def test_empty_fragments_between_parts_are_counted(frame: Frame, masked: bool) -
     """Fragments that bring bytes are not: a message may have any number of them."""
     limits = Limits(max_fragments=3)
     reader = make_reader(masked=masked, limits=limits)
-    reader.decide(Fate.TOLD)
+    reader.decide(Delivery.IN_PARTS)
     data = frame(2, b"a", fin=False) + frame(0, b"b", fin=False) * 20
     data += frame(0, b"", fin=False) * 3
     events, code = outcome(reader, data)
@@ -297,7 +297,7 @@ def test_a_compressed_message_is_told_a_piece_at_a_time(
     size = 5 * PIECE + 1
     bomb = compressed(b"x" * size)
     reader = make_reader(masked=masked, compression=True)
-    reader.decide(Fate.TOLD)
+    reader.decide(Delivery.IN_PARTS)
     events: list[Event] = []
     reader.feed(frame(1, bomb, rsv=4) + frame(9, b"behind"), events)
     for pieces in range(1, 6):
@@ -314,12 +314,12 @@ def test_a_message_told_can_be_kept_again(frame: Frame, masked: bool) -> None:
     data = frame(1, text.encode()) + frame(1, b"next")
     for at in range(len(data)):
         reader = make_reader(masked=masked)
-        reader.decide(Fate.TOLD)
+        reader.decide(Delivery.IN_PARTS)
         events, _ = outcome(reader, data[:at])
         if joined(events)[-1:] == [Part(text, True)]:
             break
         told = "".join(str(part.data) for part in events if isinstance(part, Part))
-        reader.decide(Fate.KEPT, told)
+        reader.decide(Delivery.WHOLE, told)
         assert outcome(reader, b"", data[at:]) == ([text, "next"], None)
     else:
         pytest.fail("it was never complete")
@@ -333,11 +333,11 @@ def test_kept_again_a_message_has_its_limit_again(frame: Frame, masked: bool) ->
         frame(2, large, rsv=4),
     ):
         reader = make_reader(masked=masked, max_message_size=99, compression=True)
-        reader.decide(Fate.TOLD)
+        reader.decide(Delivery.IN_PARTS)
         events, code = outcome(reader, data)
         assert code is None
         told = b"".join(part.data for part in events if isinstance(part, Part))  # type: ignore[misc]
-        reader.decide(Fate.KEPT, told)
+        reader.decide(Delivery.WHOLE, told)
         assert outcome(reader, b"") == ([], 1009)
 
 
@@ -345,11 +345,11 @@ def test_what_inflates_to_more_can_be_kept_again(frame: Frame, masked: bool) -> 
     message = bytes(3 * PIECE)
     data = frame(2, compressed(message), rsv=4)
     reader = make_reader(masked=masked, max_message_size=None, compression=True)
-    reader.decide(Fate.TOLD)
+    reader.decide(Delivery.IN_PARTS)
     events, _ = outcome(reader, data + frame(1, b"next"))
     assert events == [Part(message[:PIECE], False)]
     assert reader.held
-    reader.decide(Fate.KEPT, message[:PIECE])
+    reader.decide(Delivery.WHOLE, message[:PIECE])
     assert outcome(reader, b"") == ([message, "next"], None)
 
 
@@ -365,9 +365,9 @@ def test_the_rest_of_a_message_can_be_dropped(frame: Frame, masked: bool) -> Non
             reader = make_reader(
                 masked=masked, max_message_size=3 * PIECE, compression=True
             )
-            reader.decide(Fate.TOLD)
+            reader.decide(Delivery.IN_PARTS)
             outcome(reader, data[:at])
-            reader.decide(Fate.DROPPED)
+            reader.decide(Delivery.DROPPED)
             assert outcome(reader, b"", data[at:]) == (["next"], None)
 
 
@@ -382,18 +382,18 @@ def test_the_rest_that_is_dropped_has_the_limit_of_a_message(
             reader = make_reader(
                 masked=masked, max_message_size=limit, compression=compression
             )
-            reader.decide(Fate.TOLD)
+            reader.decide(Delivery.IN_PARTS)
             first = b"" if compression else b"1"
             outcome(reader, frame(2, first, fin=False, rsv=4 * compression))
-            reader.decide(Fate.DROPPED)
+            reader.decide(Delivery.DROPPED)
             assert outcome(reader, b"", frame(0, rest)) == ([], code)
 
 
 def test_what_is_dropped_must_be_utf8_too(frame: Frame, masked: bool) -> None:
     reader = make_reader(masked=masked)
-    reader.decide(Fate.TOLD)
+    reader.decide(Delivery.IN_PARTS)
     outcome(reader, frame(1, b"a", fin=False))
-    reader.decide(Fate.DROPPED)
+    reader.decide(Delivery.DROPPED)
     assert outcome(reader, frame(0, b"\xff")) == ([], 1007)
 
 
@@ -401,8 +401,8 @@ def test_a_message_that_was_not_begun_is_kept_when_told_so(
     frame: Frame, masked: bool
 ) -> None:
     reader = make_reader(masked=masked)
-    reader.decide(Fate.TOLD)
-    reader.decide(Fate.KEPT)
+    reader.decide(Delivery.IN_PARTS)
+    reader.decide(Delivery.WHOLE)
     assert outcome(reader, frame(1, b"Hello")) == (["Hello"], None)
 
 
@@ -430,7 +430,7 @@ def test_told_or_kept_a_message_says_the_same(
     said: list[Event] = []
     for at in range(0, len(stream), step):
         if data.draw(st.booleans()):
-            reader.decide(Fate.TOLD)
+            reader.decide(Delivery.IN_PARTS)
         events, code = parts_of(reader, stream[at : at + step])
         assert code is None
         said += events
@@ -502,7 +502,7 @@ def test_two_bytes_are_refused_unless_others_make_a_character_of_them() -> None:
         two = bytes([first, second])
         code = None if two in begun else 1007
         kept, told = make_reader(), make_reader()
-        told.decide(Fate.TOLD)
+        told.decide(Delivery.IN_PARTS)
         for reader in (kept, told):
             assert outcome(reader, b"\x81\x09" + two)[1] == code, two
 

@@ -22,11 +22,13 @@ from .frames import (
 from .handshake import ClientHandshake, ServerHandshake
 from .headers import check_subprotocols
 from .limits import Limits
-from .messages import Fate, KeyPool, MessageReader, MessageWriter
+from .messages import Delivery, KeyPool, MessageReader, MessageWriter
 from .state import Input, Role, State, next_state
 from .uri import URI
 
 __all__ = ("Endpoint",)
+
+PONGS = 64  # due at most; 5.5.3: of more pings, to answer the latest is enough
 
 # Endpoints of one process share their keys, so that an idle one holds none.
 _KEYS = KeyPool(secrets.token_bytes)
@@ -67,7 +69,7 @@ class Endpoint:
         "_limits",
         "_max_message_size",
         "_out",
-        "_pong",
+        "_pongs",
         "_random",
         "_reader",
         "_request",
@@ -119,9 +121,9 @@ class Endpoint:
         self._writer: MessageWriter | None = None
         # Received by a server before it accepted.
         self._early = b""
-        # Due: bytes of the handshake, the payload of a pong, a Close frame.
+        # Due: bytes of the handshake, the payloads of pongs, a Close frame.
         self._out = b""
-        self._pong: bytes | None = None
+        self._pongs: list[bytes] = []
         self._close_frame = b""
         self._close_sent: Close | None = None
         self._close_received: Close | None = None
@@ -280,18 +282,18 @@ class Endpoint:
             raise LocalProtocolError("the request comes first: call connect()")
         return events
 
-    def decide(self, fate: Fate, told: str | bytes = b"") -> None:
+    def decide(self, delivery: Delivery, told: str | bytes = b"") -> None:
         """
         Say what becomes of the message in progress, or else of the next one.
 
-        ``TOLD`` gives it as :class:`Part` events; nothing of it is kept, so
-        ``max_message_size`` does not bound it. ``KEPT`` takes that back, with what was
+        ``IN_PARTS`` gives it as :class:`Part` events; nothing of it is kept, so
+        ``max_message_size`` does not bound it. ``WHOLE`` takes that back, with what was
         told and not used. ``DROPPED`` drops what is to come, ``max_message_size`` at
         most. Call ``receive_data(b"")`` afterwards.
 
         """
         if self._reader is not None:
-            self._reader.decide(fate, told)
+            self._reader.decide(delivery, told)
 
     @property
     def held(self) -> bool:
@@ -364,12 +366,10 @@ class Endpoint:
             reader.feed(data, events)
         except Violation as violation:
             self._fail(violation, events)
-        if reader.ping is not None:
-            # 5.5.3: answering the latest of several pings is enough. None is answered
-            # after our Close frame.
-            if self._state is State.OPEN or self._close_frame:
-                self._pong = reader.ping
-            reader.ping = None
+        if reader.pings:
+            if self._state is State.OPEN:  # none is answered after our Close frame
+                self._pongs = (self._pongs + reader.pings)[-PONGS:]
+            reader.pings = []
         if reader.close is not None:
             self._receive_close(reader.close)
 
@@ -383,11 +383,13 @@ class Endpoint:
             self._queue_close(code, "")
 
     def _fail(self, violation: Violation, events: list[Event]) -> None:
-        """Fail the connection (7.1.7)."""
+        """Fail the connection (7.1.7); an open one once the Close frame is fetched."""
         events.append(Failed(int(violation.code), violation.detail))
+        self._reader = None
         if self._state is State.OPEN:
-            self._queue_close(int(violation.code), violation.detail)
-        self._end(Input.FAIL)
+            self._queue_close(int(violation.code), cut(violation.detail, 123))
+        else:
+            self._end(Input.FAIL)
 
     def _end(self, move: Input) -> None:
         self._state = next_state(self._state, move)
@@ -398,24 +400,27 @@ class Endpoint:
     @property
     def pending(self) -> bool:
         """Whether :meth:`data_to_send` has something."""
-        return bool(self._out or self._close_frame) or self._pong is not None
+        return bool(self._out or self._close_frame or self._pongs)
 
     def data_to_send(self) -> bytes:
         """
-        Return the replies due, each once: handshake, latest pong, Close frame.
+        Return the replies due, each once: handshake, pongs, Close frame.
 
         After a Close frame nothing follows.
 
         """
         data, self._out = self._out, b""
-        if self._pong is not None and self._writer is not None:
-            data += self._writer.frame(FIN | PONG, self._pong)
-            self._pong = None
+        if self._pongs and self._writer is not None:
+            frame = self._writer.frame
+            data += b"".join(frame(FIN | PONG, payload) for payload in self._pongs)
+            self._pongs = []
         if self._close_frame:
             data += self._close_frame
             self._close_frame = b""
             if self._state is State.CLOSING_BY_PEER:
                 self._state = next_state(self._state, Input.ECHO_CLOSE)
+            elif self._state is State.OPEN:
+                self._end(Input.FAIL)
         return data
 
     # Sending
@@ -487,7 +492,7 @@ class Endpoint:
         """
         Return a Close frame (5.5.1), an empty one for None; nothing follows it.
 
-        A pong that is due is dropped.
+        Pongs that are due are dropped. After a :class:`Failed` it is what that says.
 
         Raises:
             ArgumentError: the code may not be sent, or the reason is longer than 123
@@ -495,24 +500,20 @@ class Endpoint:
             LocalProtocolError: the connection is not open.
 
         """
-        payload = pack_close(code, reason)
-        frame = self._writer_for(Input.SEND_CLOSE).frame(FIN | CLOSE, payload)
-        self._state = next_state(self._state, Input.SEND_CLOSE)
-        self._close_sent = _said(code, reason)
-        self._pong = None
-        return frame
+        closing = next_state(self._state, Input.SEND_CLOSE)
+        if not self._close_frame:
+            self._queue_close(code, reason)
+            self._state = closing
+            self._pongs = []
+        return self.data_to_send()
 
     def _queue_close(self, code: int | None, reason: str) -> None:
         assert self._writer is not None
-        reason = cut(reason, 123)
         self._close_frame = self._writer.frame(FIN | CLOSE, pack_close(code, reason))
-        self._close_sent = _said(code, reason)
+        said = CloseCode.NO_STATUS_RECEIVED if code is None else code
+        self._close_sent = Close(int(said), reason)
 
     def _writer_for(self, move: Input) -> MessageWriter:
         next_state(self._state, move)
         assert self._writer is not None
         return self._writer
-
-
-def _said(code: int | None, reason: str) -> Close:
-    return Close(int(CloseCode.NO_STATUS_RECEIVED) if code is None else code, reason)

@@ -110,7 +110,13 @@ class CloseReceived:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """We fail the connection (7.1.7): the peer broke the protocol or a limit."""
+    """
+    We fail the connection (7.1.7): the peer broke the protocol or a limit.
+
+    The Close frame that says so is due. What came before may still be answered: until
+    :meth:`Endpoint.data_to_send` gives it, messages can be sent.
+
+    """
 
     code: int
     detail: str

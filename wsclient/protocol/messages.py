@@ -27,7 +27,7 @@ from .frames import (
 )
 from .limits import Limits
 
-__all__ = ("Fate", "KeyPool", "MessageReader", "MessageWriter", "as_payload")
+__all__ = ("Delivery", "KeyPool", "MessageReader", "MessageWriter", "as_payload")
 
 PIECE = 65536  # bytes of a compressed message inflated at a time, if told in parts
 
@@ -57,16 +57,16 @@ class KeyPool:
         return key
 
 
-class Fate(Enum):
-    """What becomes of the message in progress."""
+class Delivery(Enum):
+    """How a message is delivered."""
 
-    KEPT = "kept until it is whole"
-    TOLD = "told in parts"
-    DROPPED = "dropped"
+    WHOLE = "whole"
+    IN_PARTS = "in parts, as it comes"
+    DROPPED = "not at all"
 
 
 # Looked up once: Python 3.11 takes its time for enum members.
-_KEPT, _TOLD, _DROPPED = Fate
+_WHOLE, _IN_PARTS, _DROPPED = Delivery
 
 
 class MessageReader:
@@ -82,9 +82,9 @@ class MessageReader:
         "_checked",
         "_compressed",
         "_controls",
+        "_delivery",
         "_dropped",
         "_due",
-        "_fate",
         "_fin",
         "_fragments",
         "_inflater",
@@ -100,7 +100,7 @@ class MessageReader:
         "_text",
         "close",
         "held",
-        "ping",
+        "pings",
     )
 
     def __init__(
@@ -131,15 +131,15 @@ class MessageReader:
         self._checked = 0
         self._fragments = 0
         self._controls = 0
-        self._fate = _KEPT
+        self._delivery = _WHOLE
         self._dropped = 0
         # What becomes of the next; whether it was decided anew; whether more parts can
         # be had without new bytes.
-        self._next = _KEPT
+        self._next = _WHOLE
         self._due = False
         self.held = False
-        # For the endpoint to take: the latest ping, and the Close frame.
-        self.ping: bytes | None = None
+        # For the endpoint to take: the pings, and the Close frame.
+        self.pings: list[bytes] = []
         self.close: Close | None = None
 
     @property
@@ -147,16 +147,16 @@ class MessageReader:
         """Whether a part of a frame or message is kept."""
         return bool(self._tail) or self._payload is not None
 
-    def decide(self, fate: Fate, told: str | bytes = b"") -> None:
+    def decide(self, delivery: Delivery, told: str | bytes = b"") -> None:
         """Decide on the message in progress, or else on the next one."""
         if self._payload is None:
             self._next = fate
             return
-        if fate is _KEPT:
+        if delivery is _WHOLE:
             told = told.encode() if isinstance(told, str) else told
             self._payload[:0] = told
             self._checked = len(told)
-        self._fate = fate
+        self._delivery = delivery
         self._dropped = 0
         self._due = True
 
@@ -185,7 +185,7 @@ class MessageReader:
             if self._remaining:
                 position = self._take(data, position, events)
                 continue
-            if self._payload is None and self._next is _KEPT:
+            if self._payload is None and self._next is _WHOLE:
                 position = scan(data, position, self._limit, self._masked, events)
                 if position == end:
                     return
@@ -226,7 +226,7 @@ class MessageReader:
             self.close = read_close(payload)
             events.append(CloseReceived(self.close.code, self.close.reason))
         elif header.opcode == PING:
-            self.ping = payload
+            self.pings.append(payload)
             events.append(Ping(payload))
         else:
             events.append(Pong(payload))
@@ -248,7 +248,7 @@ class MessageReader:
             self._compressed = header.compressed
             self._checked = 0
             self._fragments = 0
-            self._fate, self._next = self._next, _KEPT
+            self._delivery, self._next = self._next, _WHOLE
             self._dropped = 0
         self._controls = 0
         self._fragments += 1
@@ -263,7 +263,7 @@ class MessageReader:
 
     def _refuse_too_big(self) -> None:
         """Refuse to keep more than the limit, also if it is only announced."""
-        if self._fate is _KEPT and self._payload is not None:
+        if self._delivery is _WHOLE and self._payload is not None:
             announced = 0 if self._compressed else self._remaining
             if len(self._payload) + announced > self._limit:
                 raise _too_big("a message")
@@ -285,7 +285,7 @@ class MessageReader:
         """Add to the message in progress; at its last byte it ends."""
         last = self._fin and not self._remaining
         try:
-            if self._fate is _KEPT:
+            if self._delivery is _WHOLE:
                 self._keep(chunk, last, events)
             else:
                 self._pass_on(chunk, last, events)
@@ -339,7 +339,7 @@ class MessageReader:
             del payload[:size]
             if size:
                 self._fragments = 0  # empty ones in a row count
-            if self._fate is _DROPPED:
+            if self._delivery is _DROPPED:
                 self._dropped += size
                 if self._dropped > self._limit:
                     raise _too_big("the rest of a message that is not wanted")
@@ -349,7 +349,7 @@ class MessageReader:
                 break
         if last and not more:
             self._payload = None
-            self._fate = _KEPT
+            self._delivery = _WHOLE
 
 
 def decode_whole(data: bytearray, *, fin: bool) -> tuple[str, int]:
