@@ -221,9 +221,7 @@ def spellings(offers: Sequence[Extension]) -> Iterator[list[str]]:
     yield [plain]
     yield [format_extensions([offer]) for offer in offers]
     yield [" , ", *plain.replace("; ", "\t;\t").replace("=", " = ").split(", "), ","]
-    yield [
-        re.sub(r"=(\w)(\w*)", r'="\\\1\2"', plain)
-    ]
+    yield [re.sub(r"=(\w)(\w*)", r'="\\\1\2"', plain)]
 
 
 @pytest.mark.parametrize("server", FEW)
