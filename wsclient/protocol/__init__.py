@@ -21,7 +21,7 @@ from .events import (
 )
 from .headers import check_header, check_subprotocol
 from .limits import Limits
-from .messages import Fate
+from .messages import Delivery
 from .state import Role, State
 from .uri import URI, parse_uri
 
@@ -33,7 +33,7 @@ __all__ = (
     "Endpoint",
     "Event",
     "Failed",
-    "Fate",
+    "Delivery",
     "HandshakeFailed",
     "Headers",
     "Limits",

@@ -150,7 +150,7 @@ class MessageReader:
     def decide(self, delivery: Delivery, told: str | bytes = b"") -> None:
         """Decide on the message in progress, or else on the next one."""
         if self._payload is None:
-            self._next = fate
+            self._next = delivery
             return
         if delivery is _WHOLE:
             told = told.encode() if isinstance(told, str) else told
