@@ -15,6 +15,9 @@ __all__ = ("URI", "parse_uri")
 # What RFC 3986 allows in a path and a query, and what is already encoded.
 _SAFE = "/?:@!$&'()*+,;=-._~%[]"
 _BLANK = re.compile(r"[\x00-\x20\x7f]")
+# An address in brackets, alone: urlsplit() takes anything around them.
+_BRACKETS = re.compile(r"\[[^][]*\](?::[0-9]*)?")
+_ZONE = re.compile(r"[a-zA-Z0-9._~-]+")
 _HOST = re.compile(r"[a-z0-9_~-]{1,63}(?:\.[a-z0-9_~-]{1,63})*\.?")
 
 
@@ -95,10 +98,11 @@ def parse_uri(url: str) -> URI:
     if port == 0:
         raise InvalidURI("the URL has port 0: nobody can be reached there")
     secure = parts.scheme == "wss"
+    address = parts.netloc.rpartition("@")[2]
     path, query = parts.path or "/", f"?{parts.query}" if parts.query else ""
     return URI(
         secure=secure,
-        host=_address(host) if "[" in parts.netloc else _ascii_host(host),
+        host=_address(host) if _BRACKETS.fullmatch(address) else _ascii_host(host),
         port=(443 if secure else 80) if port is None else port,
         target=quote(path + query, safe=_SAFE),
         userinfo=_userinfo(parts.username, parts.password),
@@ -113,10 +117,13 @@ def _scheme_remedy(scheme: str) -> str:
 
 def _address(host: str) -> str:
     host = host.replace("%25", "%")  # before a zone (RFC 6874)
+    number, percent, zone = host.partition("%")
     try:
-        IPv6Address(host)
+        IPv6Address(number)
     except ValueError:
         raise InvalidURI(f"{host!r} is no IPv6 address") from None
+    if percent and not _ZONE.fullmatch(zone):
+        raise InvalidURI(f"{zone!r} is no zone of an IPv6 address: write %25eth0")
     return host
 
 
@@ -129,7 +136,8 @@ def _ascii_host(host: str) -> str:
         ) from None
     if not _HOST.fullmatch(name) or len(name) > 253:
         raise InvalidURI(
-            f"{host!r} is no host name: use letters, digits, hyphens and dots"
+            f"{host!r} is no host name: use letters, digits, hyphens and dots, or "
+            "nothing but an IPv6 address in []"
         )
     return name
 
