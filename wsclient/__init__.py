@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from .client import Client, connect
-from .connection import Connection
+from .connection import Connection, MessageStream
 from .errors import (
     ArgumentError,
     Attempted,
@@ -71,6 +71,7 @@ __all__ = (
     # One connection, or one that comes back
     "connect",
     "Connection",
+    "MessageStream",
     "Client",
     "Subscription",
     "Gap",

@@ -3,6 +3,7 @@
 from .client import Client as Client
 from .client import connect as connect
 from .connection import Connection as Connection
+from .connection import MessageStream as MessageStream
 from .errors import ArgumentError as ArgumentError
 from .errors import Attempted as Attempted
 from .errors import AttemptTimeout as AttemptTimeout

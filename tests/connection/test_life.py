@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -731,63 +730,6 @@ async def test_a_sink_hears_nothing_more_while_closing(pushed: bool) -> None:
             peer.write(late)
             peer.reply()
         assert heard == ["one"]
-
-
-# -- the log ----------------------------------------------------------------------
-
-
-async def test_the_log_tells_what_goes_in_and_out_cut_short(
-    pushed: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG, "wsclient.connection")
-    pinging = Timeouts(ping_interval=10, ping_timeout=None)
-    async with connected(pushed, timeouts=pinging) as (ws, peer), ws:
-        peer.send("x" * 1000, b"in", b"y" * 1000)
-        peer.ping(b"?")
-        for _ in range(3):
-            await ws.recv()
-        await ws.send("out")
-        await ws.send(memoryview(b"more"))
-        await anyio.sleep(11)
-    text = caplog.text
-    assert "test < Response" in text
-    assert f"test < '{'x' * 75}'... (1000 in all)" in text
-    assert "test < b'in'" in text
-    assert "test < Ping(payload=b'?')" in text
-    assert "test > 'out'" in text
-    assert "test % ping" in text
-    assert "test = " in text
-    assert "x" * 76 not in text
-
-
-async def test_the_log_keeps_the_secrets_of_the_handshake(
-    pushed: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG, "wsclient.connection")
-    async with connected(pushed, role=Role.SERVER) as (ws, _), ws:
-        pass
-    assert "test < Request" in caplog.text
-    assert "example.com/" not in caplog.text
-    assert "sec-websocket-key" not in caplog.text
-
-
-async def test_without_debugging_nothing_is_logged(
-    pushed: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, "wsclient.connection")
-    async with connected(pushed) as (ws, peer), ws:
-        peer.send("in")
-        await ws.recv()
-        await ws.send("out")
-    assert caplog.text == ""
-
-
-async def test_an_unsolicited_pong_changes_nothing(pushed: bool) -> None:
-    async with connected(pushed) as (ws, peer), ws:
-        peer.write(peer.endpoint.pong(b"here I am"))
-        peer.send("message")
-        assert await ws.recv() == "message"
-        assert ws.latency is None
 
 
 async def test_pings_of_the_peer_are_answered_once_each_read(pushed: bool) -> None:

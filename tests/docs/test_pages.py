@@ -65,6 +65,7 @@ CLASSES = (
     "Client",
     "Subscription",
     "Connection",
+    "MessageStream",
     "Receipt",
     "Gap",
     "Stats",

@@ -3,6 +3,15 @@
 from .connection import Connection
 from .dice import DICE, Dice, bytes_of
 from .sending import Sendable
+from .streaming import MessageStream
 from .watch import Timeouts
 
-__all__ = ("DICE", "Connection", "Dice", "Sendable", "Timeouts", "bytes_of")
+__all__ = (
+    "DICE",
+    "Connection",
+    "Dice",
+    "MessageStream",
+    "Sendable",
+    "Timeouts",
+    "bytes_of",
+)

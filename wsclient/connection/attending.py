@@ -7,7 +7,8 @@ from anyio.lowlevel import checkpoint
 
 from ..errors import Reason
 from ..protocol import State
-from .life import BREATH, DRAIN, Life, logger
+from .life import BREATH, DRAIN, Life
+from .logs import logger
 from .watch import Alarm
 
 __all__ = ("Attending",)
@@ -39,10 +40,11 @@ class Attending(Life):
             case Alarm.WRITE_STALLED:
                 self.end(Reason.WRITE_STALLED, "the peer took no byte of ours")
             case Alarm.SLOW_CONSUMER:
+                waiting = len(self._queue) + len(self._parts)
                 self.end(
                     Reason.SLOW_CONSUMER,
-                    f"{len(self._queue)} messages ({self._queued_bytes} bytes)"
-                    " wait to be received",
+                    f"{waiting} messages ({self._queued_bytes} bytes) wait to be"
+                    " received",
                 )
             case Alarm.CLOSE_TIMEOUT:
                 self.end(Reason.LOCAL, "the peer did not close within close_timeout")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -27,16 +26,16 @@ from ..protocol import (
     Event,
     Failed,
     Limits,
+    Part,
     Ping,
     Pong,
-    Rejection,
-    Request,
     Response,
     Role,
     State,
 )
 from ..tasks import OwnedTasks
 from ..wire import Timer, Wire
+from .logs import DEBUG, logger, shown
 from .pings import Pings
 from .turn import Turn
 from .watch import Timeouts, Watch
@@ -52,9 +51,6 @@ DRAIN = 1 << 20  # bytes read at most when something is judged or ended
 ROOM = 1 << 16  # unsent bytes up to which another message may be committed
 LINGER = 1.0  # seconds for the peer to end TCP after both Close frames
 BREATH = 32  # calls that did not wait until one is a checkpoint
-CUT = 75  # characters of a message in the log
-
-logger = logging.getLogger("wsclient.connection")
 
 
 class Life:
@@ -86,16 +82,18 @@ class Life:
         self._name = name
         self._time = wire.time
         self._thread = get_ident()
-        self._debug = logger.isEnabledFor(logging.DEBUG)
+        self._debug = logger.isEnabledFor(DEBUG)
         # Receiving
         self._queue: deque[str | bytes] = deque()
         self._queued_bytes = 0
+        self._parts: deque[Part] = deque()  # of a message received in parts
         self._sink: Sink | None = None
         self._discarding = False
         self._leaving = False
         self._feeding = False
         self._opening: Event | None = None
         self._phase = Phase.UPGRADE
+        self._calls = 0  # in a row that did not wait
         # Whose turn: to read the wire, to send a message
         self._reading = False
         self._fed: anyio.Event | None = None
@@ -129,9 +127,11 @@ class Life:
         endpoint = self._endpoint
         self._feeding = True
         if data is None:
+            self._release()
             self._take(endpoint.receive_eof())
         else:
-            self._watch.heard_at = self._time()
+            if data:
+                self._watch.heard_at = self._time()
             events = endpoint.receive_data(data)
             if events:
                 self._take(events)
@@ -146,14 +146,13 @@ class Life:
         elif self._facts is not None:
             self._settle()
         if self._fed is not None:
-            self._fed.set()
-            self._fed = None
+            self._wake_readers()
 
     def _take(self, events: list[Event]) -> None:
         """Hand messages on, as many at a time as came; do what other events ask."""
         if self._debug:
             for event in events:
-                self._log("<", event)
+                logger.debug("%s < %s", self._name, shown(event))
         if set(map(type, events)) <= MESSAGES:
             self._deliver(events)  # type: ignore[arg-type]
             return
@@ -180,6 +179,18 @@ class Life:
             if self._full:
                 self.pause()
 
+    def _hold(self, part: Part) -> None:
+        """Keep a part until it is asked for; it pauses reading soon."""
+        self._parts.append(part)
+        self._queued_bytes += len(part.data)
+        if self._queued_bytes >= ROOM or self._endpoint.held:
+            self.pause()
+
+    def _release(self) -> None:
+        """Take what the endpoint held back, DRAIN at most: the end has come."""
+        while self._endpoint.held and self._queued_bytes < DRAIN:
+            self._take(self._endpoint.receive_data(b""))
+
     @property
     def _full(self) -> bool:
         return (
@@ -193,6 +204,8 @@ class Life:
                 pass  # its pong is pending in the endpoint
             case Pong(payload=payload):
                 self._pings.answered(payload, self._time())
+            case Part():
+                self._hold(event)
             case CloseReceived(code=code):
                 if self._leaving:
                     facts = self._tell(Reason.LOCAL, Initiator.US, "this side closed")
@@ -209,6 +222,7 @@ class Life:
 
     def _lost(self, error: Exception) -> None:
         """Take the wire's failure: after both Close frames it means nothing."""
+        self._release()
         if type(error).__module__ == "ssl":
             reason = Reason.EOF if "EOF" in type(error).__name__ else Reason.TLS
         else:
@@ -425,12 +439,12 @@ class Life:
             self._wire.resume()
             self._nudge()
 
-    def _resume_when_half_empty(self) -> None:
-        if (
-            len(self._queue) <= self._limits.max_queue // 2
-            and self._queued_bytes <= self._limits.max_queue_bytes // 2
-        ):
-            self.resume()
+    async def _breathe(self) -> None:
+        """Be a checkpoint at least every 32nd time (trio's and anyio's rule)."""
+        self._calls += 1
+        if self._calls >= BREATH:
+            self._calls = 0
+            await checkpoint()
 
     async def _pump(self) -> None:
         """Take the reading turn for one feed, or wait until who has it is fed."""
@@ -440,11 +454,12 @@ class Life:
                 self._fed = anyio.Event()
             await self._fed.wait()
             return
-        self._reading = True
         self._reads += 1
+        if not self._reads % BREATH:
+            await checkpoint()  # a pulled wire need not wait to read
+            return  # what came meanwhile is not to be waited for
+        self._reading = True
         try:
-            if not self._reads % BREATH:
-                await checkpoint()  # a pulled wire need not wait to read
             await self._wire.pump()
         finally:
             self._reading = False
@@ -499,17 +514,6 @@ class Life:
                 "this connection belongs to another thread; call it through"
                 " anyio.from_thread.run()"
             )
-
-    def _log(self, sign: str, what: object) -> None:
-        """Log one message or event at DEBUG, cut short: ``<`` in, ``>`` out."""
-        match what:
-            case str() | bytes() if len(what) > CUT:
-                text = f"{what[:CUT]!r}... ({len(what)} in all)"
-            case Request() | Response() | Rejection():
-                text = type(what).__name__  # targets and headers hold secrets
-            case _:
-                text = repr(what)
-        logger.debug("%s %s %s", self._name, sign, text)
 
 
 def _ignore(_: Sequence[str | bytes]) -> None:

@@ -21,6 +21,7 @@ from ..protocol import (
     State,
 )
 from .life import BREATH, Life
+from .logs import logger, shown
 
 __all__ = ("Sendable", "Sending")
 
@@ -37,8 +38,6 @@ Sendable = (
 
 class Sending(Life):
     """The part of a connection that sends."""
-
-    _calls = 0
 
     async def send(self, message: Sendable) -> None:
         """
@@ -106,7 +105,7 @@ class Sending(Life):
         """
         self._check_thread()
         if self._debug:
-            self._log(">", message)
+            logger.debug("%s > %s", self._name, shown(message))
         try:
             return self._write(self._endpoint.encode(message))
         finally:
@@ -234,10 +233,7 @@ class Sending(Life):
         if not self._write(self._endpoint.encode_fragment(fragment, fin=fin)):
             await self._flush(message)
             return
-        self._calls += 1
-        if self._calls >= BREATH:
-            self._calls = 0
-            await checkpoint()
+        await self._breathe()
 
 
 class _Each:

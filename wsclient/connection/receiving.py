@@ -1,0 +1,173 @@
+"""Receiving: message by message, by one task at a time; a cancelled call loses none."""
+
+from __future__ import annotations
+
+from collections import deque
+from threading import get_ident
+from typing import Self
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from ..errors import ConcurrencyError, ConnectionClosed, ReceiveTimeout, seconds
+from ..protocol import Delivery
+from .life import BREATH, Life, Sink
+
+__all__ = ("Receiving",)
+
+ENDS_ITERATION = frozenset({1000, 1001, 1005})
+READABLE = 1 << 16  # bytes looked at before recv() says that nothing has come in time
+
+
+class Receiving(Life):
+    """The part of a connection that receives."""
+
+    _receiving = False
+
+    async def recv(
+        self, timeout: float | None = None, decode: bool | None = None
+    ) -> str | bytes:
+        """
+        Receive the next message: ``str`` for text, ``bytes`` for binary.
+
+        ``timeout`` is in seconds. ``decode=False`` gives text as its UTF-8 bytes,
+        ``decode=True`` binary messages as text. Cancelling or timing out loses nothing.
+
+        Raises:
+            UnicodeDecodeError: ``decode=True`` and the next message is no UTF-8; it
+                stays the next.
+            ReceiveTimeout: nothing came in time; the connection lives on.
+            ConnectionClosed: it ended with the closing handshake, and all is received.
+            ConnectionLost: it ended otherwise, and all is received.
+            ConcurrencyError: another task is receiving, or another thread called.
+
+        """
+        if self._receiving:
+            raise self._second_receiver()
+        self._check_thread()
+        if timeout is not None:
+            seconds("timeout", timeout)
+        self._calls += 1
+        if self._calls >= BREATH:
+            self._calls = 0
+            await checkpoint()
+        if not self._queue:
+            await self._wait_message(timeout)
+        wanted: str | bytes | None = None
+        if decode is not None:
+            wanted = _as_asked(self._queue[0], decode)
+        message = self._queue.popleft()
+        self._queued_bytes -= len(message)
+        if self._watch.paused_at is not None and len(self._queue) <= self._low:
+            self._resume_when_half_empty()
+        return message if wanted is None else wanted
+
+    async def receive(self) -> str | bytes:
+        """Receive the next message: :meth:`recv` as anyio's streams call it."""
+        return await self.recv()
+
+    def _decide(self, delivery: Delivery, told: bytes = b"") -> None:
+        self._endpoint.decide(delivery, told)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Let the endpoint do what it can without new bytes."""
+        self._feed(memoryview(b""))
+
+    @staticmethod
+    def _second_receiver() -> ConcurrencyError:
+        return ConcurrencyError(
+            "this connection is received from already: by another task, or in parts by"
+            " recv_streaming(); let one task receive and hand messages on"
+        )
+
+    async def _wait_message(self, timeout: float | None) -> None:
+        """Wait until there is a message, or a part of one if that was asked for."""
+        queue, parts = self._queue, self._parts
+        self._receiving = True
+        if not self._wire.pulled:  # where reading need not wait
+            self._calls = 0
+        try:
+            if timeout is None:
+                while not (queue or parts) and self._facts is None:
+                    await self._pump()
+            else:
+                with anyio.move_on_after(timeout):
+                    while not (queue or parts) and self._facts is None:
+                        await self._pump()
+                if not (queue or parts) and self._facts is None:
+                    self._read_now(READABLE)  # that has arrived in time
+        finally:
+            self._receiving = False
+        if not (queue or parts):
+            if (error := self.ended) is not None:
+                raise error
+            raise ReceiveTimeout(f"no message from {self._host} within {timeout} s")
+
+    def _resume_when_half_empty(self) -> None:
+        if (
+            len(self._queue) <= self._limits.max_queue // 2
+            and self._queued_bytes <= self._limits.max_queue_bytes // 2
+        ):
+            self.resume()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        """
+        Give the next message; end after a Close frame with 1000, 1001 or without code.
+
+        Raises:
+            ConnectionClosed: the close code is another.
+            ConnectionLost: there was no closing handshake.
+
+        """
+        if (
+            self._queue
+            and self._calls < BREATH - 1
+            and not self._receiving
+            and get_ident() == self._thread
+        ):  # what recv() would do, without a coroutine more for each message
+            self._calls += 1
+            message = self._queue.popleft()
+            self._queued_bytes -= len(message)
+            if self._watch.paused_at is not None and len(self._queue) <= self._low:
+                self._resume_when_half_empty()
+            return message
+        try:
+            return await self.recv()
+        except ConnectionClosed as exc:
+            if exc.code in ENDS_ITERATION:
+                raise StopAsyncIteration from None
+            raise
+
+    def deliver_to(self, sink: Sink) -> None:
+        """
+        Give ``sink`` what waits in the queue, then what each feed completes.
+
+        For drivers: it is called synchronously, must not raise, and nothing is
+        received any more by other means.
+
+        """
+        self._sink = sink
+        waiting, self._queue = self._queue, deque()
+        self._queued_bytes = 0
+        self.resume()
+        feeding, self._feeding = self._feeding, True  # what comes stands behind these
+        if waiting:
+            sink(waiting)
+        self._feeding = feeding
+
+    async def wait_ended(self) -> None:
+        """Wait until the connection has ended; on a pulled wire this reads."""
+        while self._facts is None:
+            await self._pump()
+            if self._wire.pulled:
+                await checkpoint()  # between two feeds others take what the first gave
+
+
+def _as_asked(message: str | bytes, decode: bool) -> str | bytes:
+    if isinstance(message, str):
+        return message if decode else message.encode()
+    return message.decode() if decode else message
