@@ -15,6 +15,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -348,6 +349,14 @@ async def test_recv_timeout(capsys: CaptureFixture) -> None:
     assert told == ["nothing yet", "received you said 'hello?'"]
 
 
+async def test_large_messages(tmp_path: Path, capsys: CaptureFixture) -> None:
+    file = tmp_path / "large"
+    file.write_bytes(bytes(range(256)) * 20_000)  # five times max_message_size
+    with anyio.fail_after(HANG):
+        await example("large_messages").main(file)
+    assert capsys.readouterr().out.strip() == sha256(file.read_bytes()).hexdigest()
+
+
 async def test_keeping_idle_open(capsys: CaptureFixture) -> None:
     async with serving(echo, ping_interval=None) as url:
         await example("keeping_idle_open").main(url, 0.05, 0.3)
@@ -395,7 +404,7 @@ def test_the_faq_links_every_example_and_no_other() -> None:
 def test_every_question_is_answered_in_a_few_sentences_and_a_link() -> None:
     text = FAQ.read_text(encoding="utf-8")
     questions = re.split(r"^### ", text, flags=re.MULTILINE)[1:]
-    assert len(questions) == 19
+    assert len(questions) == 20
     for question in questions:
         heading, _, answer = question.partition("\n")
         answer = answer.partition("\n## ")[0]
