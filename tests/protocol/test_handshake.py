@@ -681,6 +681,15 @@ def test_a_client_that_floods_before_it_is_accepted_is_refused() -> None:
     assert server.receive_data(bytes(1000)) == []
     [event] = server.receive_data(bytes(1))
     assert event == HandshakeFailed("the client did not wait for the answer", 400)
+
+
+def test_a_flood_that_comes_with_the_request_is_refused_too() -> None:
+    server = make_server(limits=Limits(max_head_size=1000))
+    [request, event] = server.receive_data(asking() + bytes(1001))
+    assert isinstance(request, Request)
+    assert event == HandshakeFailed("the client did not wait for the answer", 400)
+    assert server.state is State.CLOSED
+    assert server.data_to_send().startswith(b"HTTP/1.1 400 ")
     assert parse_response(server.data_to_send())[0].status_code == 400
 
 

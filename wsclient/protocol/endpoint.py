@@ -335,6 +335,7 @@ class Endpoint:
         events.append(outcome)
         if isinstance(outcome, Request):
             self._request = outcome
+            self._negotiate(handshake, b"", events)  # too much may have come with it
         elif isinstance(outcome, Response):
             self._response = outcome
             self._open(handshake.agreed)
