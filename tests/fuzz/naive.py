@@ -1,0 +1,266 @@
+"""Second opinions: readers that are slow, small and by the letter of the RFCs."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+from struct import error as TooShort
+from struct import unpack_from
+from typing import NamedTuple
+
+from wsclient.protocol import (
+    CloseCode,
+    CloseReceived,
+    Event,
+    Headers,
+    Limits,
+    Ping,
+    Pong,
+    Role,
+)
+from wsclient.protocol.headers import parse_extensions
+
+# RFC 3629, section 4, and what such a character can begin with.
+_UTF8 = re.compile(
+    rb"""(?: [\x00-\x7f]++
+           | [\xc2-\xdf] [\x80-\xbf]
+           | (?: \xe0 [\xa0-\xbf] | \xed [\x80-\x9f]
+               | [\xe1-\xec\xee\xef] [\x80-\xbf] ) [\x80-\xbf]
+           | (?: \xf0 [\x90-\xbf] | \xf4 [\x80-\x8f]
+               | [\xf1-\xf3] [\x80-\xbf] ) [\x80-\xbf]{2}
+         )*+""",
+    re.VERBOSE,
+)
+_BEGINNING = re.compile(
+    rb"""(?: [\xc2-\xf4]
+           | \xe0 [\xa0-\xbf] | \xed [\x80-\x9f] | [\xe1-\xec\xee\xef] [\x80-\xbf]
+           | (?: \xf0 [\x90-\xbf] | \xf4 [\x80-\x8f]
+               | [\xf1-\xf3] [\x80-\xbf] ) [\x80-\xbf]?
+         )?""",
+    re.VERBOSE,
+)
+
+
+def may_be_utf8(data: bytes, *, fin: bool) -> bool:
+    """Whether it is UTF-8, or at least can become it while there is more to come."""
+    whole = _UTF8.match(data)
+    assert whole is not None
+    return whole.end() == len(data) or (
+        not fin and _BEGINNING.fullmatch(data, whole.end()) is not None
+    )
+
+
+class Frame(NamedTuple):
+    """A frame, unmasked, and what stands behind it."""
+
+    first: int
+    masked: bool
+    shortest: bool
+    """Whether the length is written in the fewest bytes."""
+    payload: bytes
+    rest: bytes
+
+
+def unframe(data: bytes) -> Frame | None:
+    """Take the first frame off; None if it is cut short."""
+    try:
+        (first, second), start = unpack_from("!BB", data), 2
+        size = length = second & 0x7F
+        if size > 125:
+            pattern, start = ("!2xH", 4) if size == 126 else ("!2xQ", 10)
+            [length] = unpack_from(pattern, data)
+        key = bytes(4)
+        if second & 0x80:
+            [key] = unpack_from("4s", data, start)
+            start += 4
+    except TooShort:
+        return None
+    stop = start + length
+    if len(data) < stop:
+        return None
+    return Frame(
+        first,
+        bool(second & 0x80),
+        length >= {126: 126, 127: 65536}.get(size, 0),
+        bytes(byte ^ key[i & 3] for i, byte in enumerate(data[start:stop])),
+        data[stop:],
+    )
+
+
+class Naive:
+    """
+    Reads whole frames that are not compressed (RFC 6455, section 5).
+
+    ``end`` is the close code of what broke a rule, 0 for the peer's Close frame.
+    ``sure`` tells whether nothing was left to be read: no half frame, nothing
+    compressed.
+
+    """
+
+    def __init__(
+        self, *, masked: bool, size: int | None, limits: Limits, compression: bool
+    ) -> None:
+        self.masked = masked
+        self.size = size
+        self.limits = limits
+        self.compression = compression
+        self.events: list[Event] = []
+        self.end: int | None = None
+        self.sure = True
+        self.message: bytes | None = None
+        self.controls = 0
+
+    def read(self, data: bytes) -> None:
+        """Read up to the end, or to the first frame that ends all."""
+        while data and self.end is None:
+            frame = unframe(data)
+            if frame is None or (frame.first & 0x40 and self.compression):
+                self.sure = False
+                return
+            data = frame.rest
+            opcode, fin = frame.first & 0x0F, bool(frame.first & 0x80)
+            if (
+                frame.first & 0x70
+                or opcode not in (0, 1, 2, 8, 9, 10)
+                or frame.masked is not self.masked
+                or not frame.shortest
+            ):
+                self.end = 1002
+            elif opcode & 0x8:
+                self.control(opcode, fin, frame.payload)
+            else:
+                self.fragment(opcode, fin, frame.payload)
+
+    def control(self, opcode: int, fin: bool, payload: bytes) -> None:
+        """Take a control frame (5.5)."""
+        self.controls = self.controls + 1 if self.message is not None else 0
+        if not fin or len(payload) > 125:
+            self.end = 1002
+        elif self.controls > self.limits.max_control_backlog:
+            self.end = 1008
+        elif opcode == 9:
+            self.events.append(Ping(payload))
+        elif opcode == 10:
+            self.events.append(Pong(payload))
+        else:
+            self.end = self.close(payload)
+
+    def close(self, payload: bytes) -> int:
+        """Take a Close frame (5.5.1)."""
+        code = CloseCode(int.from_bytes(payload[:2], "big"))
+        if payload and (len(payload) == 1 or not code.is_valid_on_wire):
+            return 1002
+        try:
+            reason = payload[2:].decode()
+        except UnicodeDecodeError:
+            return 1007
+        self.events.append(CloseReceived(int(code) if payload else 1005, reason))
+        return 0
+
+    def fragment(self, opcode: int, fin: bool, payload: bytes) -> None:
+        """Take a frame of a message (5.4, 5.6)."""
+        if (opcode == 0) is (self.message is None):
+            self.end = 1002
+            return
+        if self.message is None:
+            self.message = b""
+            self.fragments = 0
+            self.text = opcode == 1
+        self.message += payload
+        self.fragments += 1
+        self.controls = 0
+        if self.fragments > self.limits.max_fragments:
+            self.end = 1008
+        elif self.size is not None and len(self.message) > self.size:
+            self.end = 1009
+        elif self.text and not may_be_utf8(self.message, fin=fin):
+            self.end = 1007
+        elif fin:
+            self.events.append(self.message.decode() if self.text else self.message)
+            self.message = None
+
+
+Parameters = Sequence[tuple[str, str | None]]
+"""The parameters of permessage-deflate, in an offer or in an answer."""
+
+
+def agreed_parameters(headers: Headers) -> Parameters | None:
+    """Return what a 101 agrees on; None without compression."""
+    values = [value for name, value in headers if name == "sec-websocket-extensions"]
+    for name, parameters in parse_extensions(values):
+        assert name.lower() == "permessage-deflate"
+        return parameters
+    return None
+
+
+_FLAGS = ("server_no_context_takeover", "client_no_context_takeover")
+_SERVER_BITS, _CLIENT_BITS = "server_max_window_bits", "client_max_window_bits"
+_NUMBERS = [str(bits) for bits in range(8, 16)]
+
+
+def is_offer(parameters: Parameters) -> bool:
+    """Whether each parameter stands once and has the value it may have (7.1)."""
+    return is_answer(
+        [pair for pair in parameters if pair != (_CLIENT_BITS, None)]
+    ) and (len({name for name, _ in parameters}) == len(parameters))
+
+
+def is_answer(parameters: Parameters) -> bool:
+    """The same for an answer, in which no window is without its size."""
+    return len({name for name, _ in parameters}) == len(parameters) and all(
+        value is None
+        if name in _FLAGS
+        else name in (_SERVER_BITS, _CLIENT_BITS) and value in _NUMBERS
+        for name, value in parameters
+    )
+
+
+def may_answer(offered: Parameters, answered: Parameters) -> bool:
+    """Whether a server may answer an offer so (RFC 7692, 7.1)."""
+    offer, answer = dict(offered), dict(answered)
+    if _FLAGS[0] in offer and _FLAGS[0] not in answer:
+        return False
+    limit = offer.get(_SERVER_BITS)
+    if limit is not None and int(answer.get(_SERVER_BITS) or 99) > int(limit):
+        return False
+    return _CLIENT_BITS not in answer or (
+        _CLIENT_BITS in offer
+        and int(answer[_CLIENT_BITS] or 15) <= int(offer[_CLIENT_BITS] or 15)
+    )
+
+
+class NaiveInflater:
+    """Inflates what ``sender`` says with nothing but zlib, to any size."""
+
+    def __init__(self, agreed: Parameters, sender: Role) -> None:
+        found = dict(agreed)
+        bits = int(found.get(f"{sender.value}_max_window_bits") or 15)
+        self.bits = max(bits, 9)  # zlib has no less
+        self.takeover = f"{sender.value}_no_context_takeover" not in found
+        self.zlib: zlib._Decompress | None = None
+        self.streams = 0
+
+    def inflate(self, payload: bytes, *, fin: bool = True) -> bytes:
+        """Return what a message says, or raise ``zlib.error``."""
+        self.streams = 0
+        inflated = self.feed(payload)
+        # RFC 7692, 7.2.2; nothing stands behind nothing, nor behind a final block.
+        if fin and payload and self.zlib is not None:
+            inflated += self.feed(b"\0\0\xff\xff")
+        if not self.takeover:
+            self.zlib = None
+        return inflated
+
+    def feed(self, data: bytes) -> bytes:
+        """Inflate one stream behind the other."""
+        inflated = b""
+        while data:
+            if self.zlib is None:
+                self.zlib = zlib.decompressobj(-self.bits)
+            inflated += self.zlib.decompress(data)
+            data = b""
+            if self.zlib.eof:
+                data, self.zlib = self.zlib.unused_data, None
+                self.streams += 1
+        return inflated

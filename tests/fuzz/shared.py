@@ -1,0 +1,334 @@
+"""What the targets share: options drawn from the input, pairs, splits, invariants."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import h11
+
+from wsclient.protocol import (
+    URI,
+    CloseReceived,
+    Deflate,
+    Endpoint,
+    Event,
+    Failed,
+    Headers,
+    Limits,
+    Part,
+    Ping,
+    Pong,
+    Role,
+    State,
+    parse_uri,
+)
+
+from .naive import NaiveInflater, Parameters, unframe
+
+# The example of RFC 6455, section 1.3: its answer stands in seeds and dictionaries.
+NONCE = b"the sample nonce"
+ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+DIALLED: URI = parse_uri("ws://example.com/chat")
+
+_NARROW = Limits(
+    max_fragments=3,
+    max_control_backlog=2,
+    max_headers=8,
+    max_header_size=250,
+    max_head_size=600,
+    max_body_size=16,
+)
+_BARE = Deflate(server_max_window_bits=None, client_max_window_bits=None)
+_TIGHT = Deflate(
+    server_no_context_takeover=True,
+    client_no_context_takeover=True,
+    server_max_window_bits=9,
+    client_max_window_bits=8,
+    fallback=False,
+)
+_DEFLATES = (None, Deflate(), _BARE, _TIGHT, Deflate(client_max_window_bits=15))
+
+CHOICES: Mapping[str, Sequence[Any]] = {
+    "role": (Role.CLIENT, Role.SERVER),
+    "size": (2**20, 1, 16, 125, 1000, 70_000, None),
+    "limits": (Limits(), _NARROW),
+    "deflate": _DEFLATES,
+    "peers_deflate": _DEFLATES,
+    "subprotocols": ((), ("chat",), ("superchat", "chat")),
+    "story": ("", "closing", "told", "kept", "dropped", "rejected", "eof", "plain"),
+    "first": range(1, 257),
+    "then": range(1, 257),
+}
+"""What each of the first bytes of an input chooses from: the byte is the index."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """The options of one run; a target uses those that mean something to it."""
+
+    role: Role = Role.CLIENT
+    size: int | None = 2**20
+    limits: Limits = CHOICES["limits"][0]
+    deflate: Deflate | None = None
+    peers_deflate: Deflate | None = None
+    subprotocols: tuple[str, ...] = ()
+    story: str = ""
+    first: int = 1
+    then: int = 1
+
+    def pack(self) -> bytes:
+        """Return the bytes that choose this."""
+        return bytes(
+            CHOICES[field.name].index(getattr(self, field.name))
+            for field in fields(self)
+        )
+
+    def chunks(self, data: bytes) -> Iterator[memoryview]:
+        """Cut ``data`` into a first chunk and equal ones, each gone after its use."""
+        start, size = 0, self.first
+        while start < len(data):
+            with memoryview(bytearray(data[start : start + size])) as view:
+                yield view
+            start, size = start + size, self.then
+
+
+def read_setup(data: bytes) -> tuple[Setup, bytes]:
+    """Take the options off an input; where it is too short they are the first ones."""
+    chosen = {
+        name: choices[byte % len(choices)]
+        for (name, choices), byte in zip(CHOICES.items(), data, strict=False)
+    }
+    return Setup(**chosen), data[len(CHOICES) :]
+
+
+def endpoint(setup: Setup, role: Role, deflate: Deflate | None) -> Endpoint:
+    """Return a new endpoint, its dice known."""
+    return Endpoint(
+        role,
+        max_message_size=setup.size,
+        limits=setup.limits,
+        deflate=deflate,
+        subprotocols=setup.subprotocols,
+        random=lambda size: (NONCE * 256)[:size],
+        plain_http=setup.story == "plain",
+    )
+
+
+def opened(setup: Setup) -> tuple[Endpoint, Endpoint]:
+    """Return the endpoint under test and its peer behind the opening handshake."""
+    client_deflate, server_deflate = setup.deflate, setup.peers_deflate
+    if setup.role is Role.SERVER:
+        client_deflate, server_deflate = server_deflate, client_deflate
+    roomy = Setup(size=None)  # what our request says is not to be refused
+    client = endpoint(
+        setup if setup.role is Role.CLIENT else roomy, Role.CLIENT, client_deflate
+    )
+    server = endpoint(
+        setup if setup.role is Role.SERVER else roomy, Role.SERVER, server_deflate
+    )
+    server.receive_data(client.connect(DIALLED))
+    client.receive_data(server.accept())
+    assert client.state is server.state is State.OPEN
+    return (client, server) if setup.role is Role.CLIENT else (server, client)
+
+
+def opposite(role: Role) -> Role:
+    """Return the role of the peer."""
+    return Role.SERVER if role is Role.CLIENT else Role.CLIENT
+
+
+def frame(
+    opcode: int, payload: bytes, *, to: Role, fin: bool = True, rsv1: bool = False
+) -> bytes:
+    """Make a frame as RFC 6455, section 5.2, draws it; a mask of zeros masks not."""
+    masked = 0x80 if to is Role.SERVER else 0
+    head = bytes([fin << 7 | rsv1 << 6 | opcode])
+    size = len(payload)
+    if size < 126:
+        head += bytes([masked | size])
+    elif size < 1 << 16:
+        head += bytes([masked | 126]) + size.to_bytes(2, "big")
+    else:
+        head += bytes([masked | 127]) + size.to_bytes(8, "big")
+    return head + bytes(4 if masked else 0) + payload
+
+
+def deliver(
+    us: Endpoint,
+    chunks: Iterable[bytes | memoryview],
+    decide: Callable[[list[Event]], None] | None = None,
+) -> list[Event]:
+    """Feed ``us``; behind events ask whether there are more before new bytes come."""
+    events: list[Event] = []
+    for chunk in chunks:
+        told = us.receive_data(chunk)
+        while told or us.held:
+            events += told
+            if decide is not None:
+                decide(told)
+            told = us.receive_data(b"")
+    return events
+
+
+def joined(events: Iterable[Event]) -> list[Event]:
+    """Put the parts of each message together; one that was not finished is left out."""
+    whole: list[Event] = []
+    data: list[Any] = []
+    for event in events:
+        if not isinstance(event, Part):
+            whole.append(event)
+            continue
+        assert event.data or event.fin, "a part that is not the last is empty"
+        data.append(event.data)
+        if event.fin:
+            whole.append(type(event.data)().join(data))
+            data.clear()
+    return whole
+
+
+def ended(events: Sequence[Event]) -> CloseReceived | Failed | None:
+    """Return what ended the connection: nothing comes behind it."""
+    ends = [event for event in events if isinstance(event, CloseReceived | Failed)]
+    assert ends in ([], [*events[-1:]]), "something came after the end"
+    return ends[0] if ends else None
+
+
+def blurred(events: Iterable[Event]) -> list[Event]:
+    """Leave out how it failed: of two faults in one message either may be met first."""
+    return [Failed(0, "") if isinstance(e, Failed) else e for e in events]
+
+
+def check_sizes(setup: Setup, events: Iterable[Event]) -> None:
+    """No message is larger than the limit."""
+    for event in events:
+        if isinstance(event, str | bytes) and setup.size is not None:
+            size = len(event.encode() if isinstance(event, str) else event)
+            assert size <= setup.size
+
+
+def check_head(headers: Headers, limits: Limits) -> None:
+    """No header could break a head, and there are not too many of them."""
+    assert len(headers) <= limits.max_headers
+    for name, value in headers:
+        assert name == name.lower()
+        assert name.isascii()
+        assert not set(name) & set(" \t:")
+        assert not set(name + value) & set("\r\n\0")
+        assert len(name + value) <= limits.max_header_size
+    assert sum(len(name + value) for name, value in headers) <= limits.max_head_size
+
+
+def check_speech(us: Endpoint, agreed: Parameters | None) -> None:
+    """What we say can be read by who knows what was agreed on, and nothing else."""
+    inflater = NaiveInflater(agreed or (), us.role)
+    for message in ("the same words " * 30, "", "the same words " * 30):
+        said = unframe(us.encode(message))
+        assert said is not None
+        assert not said.rest
+        assert said.shortest
+        assert said.masked is (us.role is Role.CLIENT)
+        assert said.first in ((0x81,) if agreed is None else (0x81, 0xC1))
+        compressed = said.first & 0x40
+        payload = inflater.inflate(said.payload) if compressed else said.payload
+        assert payload.decode() == message
+
+
+def read_answer(said: bytes, method: str) -> tuple[int, Headers, bytes]:
+    """Read what a server answers as any client would: status, headers, body."""
+    http = h11.Connection(h11.CLIENT)
+    asked = [("Host", "h"), ("Upgrade", "websocket"), ("Connection", "Upgrade")]
+    http.send(h11.Request(method=method, target="/", headers=asked))
+    http.send(h11.EndOfMessage())
+    http.receive_data(said)
+    head = http.next_event()
+    assert isinstance(head, h11.InformationalResponse | h11.Response)
+    headers = tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in head.headers)
+    body = b""
+    if head.status_code == 101:
+        assert http.trailing_data == (b"", False)
+        return 101, headers, body
+    while isinstance(event := http.next_event(), h11.Data):
+        body += event.data
+    assert isinstance(event, h11.EndOfMessage)
+    assert http.trailing_data == (b"", False)
+    return head.status_code, headers, body
+
+
+def refuses(error: type[Exception], call: Callable[[], object]) -> bool:
+    """Whether a call raises the error that is documented."""
+    try:
+        call()
+    except error:
+        return True
+    return False
+
+
+def check_state(us: Endpoint, events: Sequence[Event], *, closing: bool) -> None:
+    """What was told and what the endpoint is agree (section 4 of the table)."""
+    end = ended(events)
+    if isinstance(end, Failed):
+        assert us.state is State.CLOSED or (us.pending and not closing)
+        assert end.detail.isprintable()
+        assert end.code in (1002, 1007, 1008, 1009)
+    elif end is not None:
+        assert us.state is (State.CLOSED if closing else State.CLOSING_BY_PEER)
+        assert us.close_received is not None
+        assert (us.close_received.code, us.close_received.reason) == (
+            end.code,
+            end.reason,
+        )
+    else:
+        assert us.state is (State.CLOSING_BY_US if closing else State.OPEN)
+    if end is not None:
+        assert not us.half_frame
+        assert us.receive_data(b"\x81\x00" * 3) == []
+
+
+def check_replies(
+    us: Endpoint, peer: Endpoint, events: Sequence[Event], *, closing: bool
+) -> None:
+    """The peer understands what we answer: the latest pings, then the end."""
+    end = ended(events)
+    pings = [event.payload for event in events if isinstance(event, Ping)]
+    assert us.pending is (not closing and (end is not None or bool(pings)))
+    said = peer.receive_data(us.data_to_send())
+    if not closing:
+        if end is not None:
+            reason = end.detail if isinstance(end, Failed) else ""
+            assert said.pop() == CloseReceived(end.code, reason)
+        # 5.5.3: of several pings it is enough to answer the latest.
+        assert said == [Pong(payload) for payload in pings[len(pings) - len(said) :]]
+        assert bool(said) is bool(pings)
+    assert not us.pending
+    if end is not None:
+        assert us.state is State.CLOSED
+    assert us.receive_eof() == []
+    assert us.state is State.CLOSED
+
+
+# Code, and the pool of mask keys: of one size whatever a peer does.
+_FIXED = (type, FunctionType, BuiltinFunctionType, MethodType, ModuleType, map)
+
+
+def retained(us: Endpoint) -> int:
+    """Return how many bytes of data an endpoint keeps, wherever it keeps them."""
+    size = 0
+    seen: set[int] = set()
+    found: list[object] = [us]
+    while found:
+        item = found.pop()
+        if id(item) in seen or isinstance(item, _FIXED):
+            continue
+        seen.add(id(item))
+        if isinstance(item, str | bytes | bytearray):
+            size += sys.getsizeof(item)
+        elif type(item).__name__ == "Decompress":  # no container to the collector
+            found += [item.unconsumed_tail, item.unused_data]  # type: ignore[attr-defined]
+        else:
+            found += gc.get_referents(item)
+    return size
