@@ -51,6 +51,9 @@ def may_be_utf8(data: bytes, *, fin: bool) -> bool:
     )
 
 
+LIMITS = Limits()
+
+
 class Frame(NamedTuple):
     """A frame, unmasked, and what stands behind it."""
 
@@ -99,7 +102,12 @@ class Naive:
     """
 
     def __init__(
-        self, *, masked: bool, size: int | None, limits: Limits, compression: bool
+        self,
+        *,
+        masked: bool,
+        size: int | None = None,
+        limits: Limits = LIMITS,
+        compression: bool = False,
     ) -> None:
         self.masked = masked
         self.size = size

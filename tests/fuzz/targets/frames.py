@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from wsclient.protocol import CloseReceived, Delivery, Event, Failed, Part, Role, State
+from wsclient.protocol import Delivery, Event, Failed, Part, Role, State
 
-from ..naive import Naive
+from ..naive import Naive, agreed_parameters
 from ..shared import (
     Setup,
     blurred,
     check_replies,
     check_sizes,
+    check_speech,
     check_state,
     deliver,
     ended,
@@ -43,11 +44,12 @@ def target(data: bytes) -> None:
 
 def read_whole(setup: Setup, data: bytes) -> tuple[list[Event], bool]:
     """Read all at once; tell whether compression was agreed on."""
-    us, peer = opened(setup)
-    compression = us.response is not None and us.response.compression
+    us = opened(setup)
+    assert us.response is not None
+    agreed = agreed_parameters(us.response.headers)
     closing = setup.story == "closing"
     if closing:
-        assert peer.receive_data(us.close(1001)) == [CloseReceived(1001, "")]
+        us.close(1001)
     events = deliver(us, [data])
     check_state(us, events, closing=closing)
     check_sizes(setup, events)
@@ -55,7 +57,7 @@ def read_whole(setup: Setup, data: bytes) -> tuple[list[Event], bool]:
         masked=setup.role is Role.SERVER,
         size=setup.size,
         limits=setup.limits,
-        compression=compression,
+        compression=agreed is not None,
     )
     naive.read(data)
     end = ended(events)
@@ -67,17 +69,17 @@ def read_whole(setup: Setup, data: bytes) -> tuple[list[Event], bool]:
     else:
         assert said[: len(naive.events)] == naive.events
     if us.state is State.OPEN:
-        assert peer.receive_data(us.encode("still here")) == ["still here"]
-    check_replies(us, peer, events, closing=closing)
-    return events, compression
+        check_speech(us, agreed)
+    check_replies(us, events, closing=closing)
+    return events, agreed is not None
 
 
 def read_pieces(setup: Setup, data: bytes) -> tuple[list[Event], bool]:
     """Read in pieces as the story says; tell whether the first message was dropped."""
-    us, peer = opened(setup)
+    us = opened(setup)
     closing = setup.story == "closing"
     if closing:
-        peer.receive_data(us.close(1001))
+        us.close(1001)
     parts: list[Part] = []
     decided: list[Delivery] = []
 
@@ -100,5 +102,5 @@ def read_pieces(setup: Setup, data: bytes) -> tuple[list[Event], bool]:
         events = [event for event in events if not isinstance(event, Part)]
     events = joined(events)
     check_state(us, events, closing=closing)
-    check_replies(us, peer, events, closing=closing)
+    check_replies(us, events, closing=closing)
     return events, Delivery.DROPPED in decided
