@@ -13,6 +13,9 @@ import trustme
 
 import wsclient
 from wsclient import Attempt, GiveUp, Limits, Phase, Reason
+from wsclient.testing.wires import wire_pair
+from wsclient.transport.stream import StreamWire, WireStream
+from wsclient.transport.tls import TLSWire, secure
 from wsclient.wire import Reached, Wire
 
 from .inv import anyio_backend
@@ -454,6 +457,53 @@ async def test_what_a_dial_of_ones_own_raises_is_told_as_ours() -> None:
     assert (error.reason, error.phase) == (Reason.REFUSED, Phase.PROXY)
     assert "nobody there" in str(error)
     assert isinstance(error.__cause__, ConnectionRefusedError)
+
+
+async def test_over_a_stream_of_another_library_nothing_is_left_open_either() -> None:
+    """What such a stream is asked to end at once only ends in a task."""
+    streams: list[WireStream] = []
+
+    async with Net(mute) as net:
+
+        async def dial(host: str, port: int, *, tls: object, reached: Reached) -> Wire:
+            stream = WireStream(await net.dial(host, port, tls=tls, reached=reached))
+            streams.append(stream)
+            return StreamWire(stream)
+
+        error = await refused(net, dial=dial)
+        assert error.reason is Reason.OPEN_TIMEOUT
+    [stream] = streams
+    with pytest.raises(anyio.ClosedResourceError):
+        await stream.receive()
+
+
+async def test_a_server_that_breaks_off_at_the_end_of_tls_handshake_is_told_as_reset(
+    authority: trustme.CA,
+) -> None:
+    """That is heard before the request could be written."""
+    server = identity(authority, "server.test")
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    left, right = wire_pair(latency=0.01)
+
+    async def dial(host: str, port: int, *, tls: object, reached: Reached) -> Wire:
+        return await secure(left, tls, host=host, dialled=host)
+
+    async def break_off() -> None:
+        with anyio.move_on_after(0.025):  # when all its part has been said
+            await TLSWire(right, server, server_side=True).handshake()
+
+    async def stall() -> None:
+        await anyio.sleep(0.015)
+        left.out.stall()  # the client's last word has to wait
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(break_off)
+        group.start_soon(stall)
+        with pytest.raises(wsclient.ConnectError) as caught:
+            async with wsclient.connect("wss://server.test", tls=trusting, dial=dial):
+                raise AssertionError("it cannot be open")
+    assert (caught.value.reason, caught.value.phase) == (Reason.RESET, Phase.UPGRADE)
 
 
 async def test_wss_is_never_plain_even_without_a_context() -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from wsclient.connection import Connection
+from wsclient.connection import Connection, Timeouts
 from wsclient.errors import (
     ConnectError,
     ConnectionClosed,
@@ -22,6 +22,7 @@ from wsclient.tasks import OwnedTasks
 from wsclient.testing.wires import SimulatedWire, wire_pair
 
 from .peer import QUIET, URL, latest
+from .talk import alive
 
 
 class Raw:
@@ -51,12 +52,14 @@ class Raw:
         self.ended = True
 
 
-def connection_on(wire: SimulatedWire, endpoint: Endpoint) -> Connection:
+def connection_on(
+    wire: SimulatedWire, endpoint: Endpoint, timeouts: Timeouts
+) -> Connection:
     return Connection(
         wire,
         endpoint,
         host="example.com",
-        timeouts=QUIET,
+        timeouts=timeouts,
         limits=Limits(),
         uniform=latest,
         name="test",
@@ -65,7 +68,7 @@ def connection_on(wire: SimulatedWire, endpoint: Endpoint) -> Connection:
 
 @asynccontextmanager
 async def facing(
-    role: Role, pushed: bool
+    role: Role, pushed: bool, timeouts: Timeouts = QUIET
 ) -> AsyncIterator[tuple[Connection, Endpoint, Raw]]:
     here, there = wire_pair(pushed=(pushed, False))
     raw = Raw(there)
@@ -75,7 +78,7 @@ async def facing(
         async with OwnedTasks(failures.append) as tasks:
             there.adopt(tasks.start_soon)
             tasks.start_soon(raw.run)
-            yield connection_on(here, endpoint), endpoint, raw
+            yield connection_on(here, endpoint, timeouts), endpoint, raw
             here.abort()
     assert not failures
 
@@ -172,6 +175,18 @@ async def test_what_comes_with_the_101_is_received(pushed: bool) -> None:
             assert closed.value.code == 1008
             assert closed.value.phase is Phase.OPEN
             raw.wire.out.eof()
+
+
+async def test_a_cancelled_opening_leaves_no_deadline_behind(pushed: bool) -> None:
+    before = alive()
+    async with facing(Role.CLIENT, pushed, Timeouts()) as (ws, endpoint, raw):
+        raw.wire.into.stall()
+        with anyio.move_on_after(1):
+            await ws.open(endpoint.connect(URL))
+        assert ws.state is not State.OPEN
+        raw.ended = True
+    await anyio.sleep(1)
+    assert alive() == before
 
 
 # -- a server ---------------------------------------------------------------------

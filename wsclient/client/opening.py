@@ -151,6 +151,8 @@ class Opening:
             except BaseException:
                 if run.wire is not None:
                     run.wire.abort()
+                    with anyio.CancelScope(shield=True):
+                        await run.wire.aclose()  # a foreign stream cannot do it at once
                 raise
         assert scope.cancelled_caught
         detail = f"not open within {self._open_timeout:g} s"
@@ -164,10 +166,11 @@ class Opening:
         wire = run.wire = await self._dial_to(uri, run)
         run.phase = Phase.UPGRADE
         endpoint = run.endpoint = self._new_endpoint()
-        connection = self._new_connection(wire, endpoint, host=uri.authority, name=name)
         request = endpoint.connect(
             uri, headers=headers, origin=self._origin, user_agent=self._user_agent
         )
+        # Now, for it may hear at once what came with the last record of TLS's handshake.
+        connection = self._new_connection(wire, endpoint, host=uri.authority, name=name)
         await connection.open(request)
         return connection
 

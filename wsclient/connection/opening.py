@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ..errors import (
     ConnectError,
@@ -23,7 +24,12 @@ __all__ = ("Opening",)
 
 
 class Opening(Life):
-    """The part of a connection that comes before it is one."""
+    """
+    The part of a connection that comes before it is one.
+
+    Cancelling any of these ends it at once: half a handshake is of no use.
+
+    """
 
     async def open(self, request: bytes) -> None:
         """
@@ -66,9 +72,18 @@ class Opening(Life):
         return request if isinstance(request, Request) else None
 
     async def _until_opening(self) -> None:
-        await self._wire.flush()
-        while self._opening is None and self._facts is None:
-            await self._pump()
+        with self._all_or_nothing():
+            await self._wire.flush()
+            while self._opening is None and self._facts is None:
+                await self._pump()
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._abort()
+            raise
 
     async def accept(
         self, subprotocol: str | None, headers: Sequence[tuple[str, str]] = ()
@@ -77,7 +92,8 @@ class Opening(Life):
         self._write(self._endpoint.accept(subprotocol=subprotocol, headers=headers))
         self._phase = Phase.OPEN
         self._feed(memoryview(b""))  # frames may have come with the request
-        await self._wire.flush()
+        with self._all_or_nothing():
+            await self._wire.flush()
 
     async def reject(
         self, status: int, headers: Sequence[tuple[str, str]] = (), body: bytes = b""
@@ -87,4 +103,7 @@ class Opening(Life):
         text = f"refused with HTTP {status}"
         self._conclude(self._tell(Reason.REJECTED, Initiator.US, text))
         self._over = True
-        await self._wire.aclose()
+        try:
+            await self._wire.aclose()
+        finally:
+            self._rest()
