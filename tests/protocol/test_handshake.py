@@ -689,7 +689,6 @@ def test_a_flood_that_comes_with_the_request_is_refused_too() -> None:
     assert isinstance(request, Request)
     assert event == HandshakeFailed("the client did not wait for the answer", 400)
     assert server.state is State.CLOSED
-    assert server.data_to_send().startswith(b"HTTP/1.1 400 ")
     assert parse_response(server.data_to_send())[0].status_code == 400
 
 
