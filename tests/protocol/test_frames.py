@@ -166,10 +166,12 @@ def test_a_close_reason_that_is_not_utf8_is_a_violation() -> None:
         (1000, "x" * 124, "at most 123 bytes of UTF-8, not 124"),
         (1000, "é" * 62, "at most 123 bytes of UTF-8, not 124"),
         (1000, "\udc80", "lone surrogates"),
+        (1000, b"why", "is text, not bytes"),
+        (None, 5, "is text, not int"),
     ],
 )
 def test_a_close_that_cannot_be_sent_is_refused_with_the_remedy(
-    code: Any, reason: str, remedy: str
+    code: Any, reason: Any, remedy: str
 ) -> None:
     with pytest.raises(ArgumentError, match=remedy):
         pack_close(code, reason)

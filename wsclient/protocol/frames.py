@@ -145,6 +145,8 @@ def pack_close(code: int | None, reason: str = "") -> bytes:
         ArgumentError: the code may not stand on the wire, or the reason does not fit.
 
     """
+    if not isinstance(reason, str):
+        raise ArgumentError(f"a close reason is text, not {type(reason).__name__}")
     if code is None:
         if reason:
             raise ArgumentError("a close reason needs a close code")
