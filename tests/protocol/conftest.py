@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Protocol
 
@@ -18,6 +19,16 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("wsclient")
+# WSCLIENT_EXAMPLES=20000: so many for each property instead, new ones on every run.
+if examples := os.environ.get("WSCLIENT_EXAMPLES"):
+    settings.register_profile(
+        "wsclient-long",
+        settings.get_profile("wsclient"),
+        derandomize=False,
+        max_examples=int(examples),
+        print_blob=True,
+    )
+    settings.load_profile("wsclient-long")
 
 KEY = b"\x01\x20\x03\x40"
 

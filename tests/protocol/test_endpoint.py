@@ -6,15 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    rule,
-    run_state_machine_as_test,
-)
 
 from wsclient.errors import ArgumentError, Close, LocalProtocolError, MessageTypeError
 from wsclient.protocol import (
@@ -23,9 +14,7 @@ from wsclient.protocol import (
     Endpoint,
     Event,
     Failed,
-    Delivery,
     Limits,
-    Part,
     Ping,
     Pong,
     Role,
@@ -308,59 +297,6 @@ def test_a_bad_close_is_refused_and_changes_nothing(us: Endpoint) -> None:
     assert us.close_sent is None
 
 
-CALLS: list[Callable[[Endpoint], object]] = [
-    lambda endpoint: endpoint.encode("x"),
-    lambda endpoint: endpoint.encode_fragment("x", fin=False),
-    lambda endpoint: endpoint.ping(b""),
-    lambda endpoint: endpoint.pong(),
-    lambda endpoint: endpoint.close(),
-]
-
-
-def connecting(us: Endpoint, peer: Endpoint) -> Endpoint:
-    return Endpoint(us.role)
-
-
-def closing_by_us(us: Endpoint, peer: Endpoint) -> Endpoint:
-    us.close()
-    return us
-
-
-def closing_by_peer(us: Endpoint, peer: Endpoint) -> Endpoint:
-    us.receive_data(peer.close())
-    return us
-
-
-def closed(us: Endpoint, peer: Endpoint) -> Endpoint:
-    us.receive_eof()
-    return us
-
-
-@pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize(
-    ("bring", "state"),
-    [
-        (connecting, State.CONNECTING),
-        (closing_by_us, State.CLOSING_BY_US),
-        (closing_by_peer, State.CLOSING_BY_PEER),
-        (closed, State.CLOSED),
-    ],
-)
-def test_nothing_can_be_sent_unless_it_is_open(
-    us: Endpoint,
-    peer: Endpoint,
-    call: Callable[[Endpoint], object],
-    bring: Callable[[Endpoint, Endpoint], Endpoint],
-    state: State,
-) -> None:
-    endpoint = bring(us, peer)
-    pending = endpoint.pending
-    with pytest.raises(LocalProtocolError, match=f"while {state.name}"):
-        call(endpoint)
-    assert endpoint.state is state
-    assert endpoint.pending is pending
-
-
 # The end of the stream
 
 
@@ -501,143 +437,3 @@ def test_endpoints_share_their_keys_unless_they_have_a_source(pair: Pair) -> Non
     assert one._writer is not None
     assert other._writer is not None
     assert one._writer._pool is other._writer._pool
-
-
-@given(
-    st.binary(max_size=200),
-    st.lists(st.integers(1, 50), max_size=5),
-    st.booleans(),
-    st.booleans(),
-)
-def test_any_bytes_give_events_and_never_raise(
-    pair: Pair, data: bytes, steps: list[int], client: bool, compression: bool
-) -> None:
-    deflate = Deflate() if compression else None
-
-    def read(chunks: list[bytes]) -> tuple[list[Event], bytes, State]:
-        us = pair(deflate, deflate, max_message_size=100)[0 if client else 1]
-        events = [event for chunk in chunks for event in us.receive_data(chunk)]
-        reply = us.data_to_send()
-        if not client:
-            return events, reply, us.state
-        return events, reply[:2] + reply[6:], us.state  # all but the mask key
-
-    whole = read([data])
-    single = read([data[i : i + 1] for i in range(len(data))])
-    assert [e for e in single[0] if not isinstance(e, Failed)] == [
-        e for e in whole[0] if not isinstance(e, Failed)
-    ]
-    assert single[2] is whole[2]
-    if not compression:
-        assert single == whole
-
-
-class Conversation(RuleBasedStateMachine):
-    """Two endpoints and two pipes: what is sent arrives, in order, in any chunks."""
-
-    make_pair: Pair
-
-    @initialize(compression=st.booleans(), takeover=st.booleans(), size=st.just(2**20))
-    def open(self, compression: bool, takeover: bool, size: int) -> None:
-        deflate = None
-        if compression:
-            deflate = Deflate(
-                client_no_context_takeover=not takeover,
-                server_no_context_takeover=takeover,
-            )
-        self.ends = type(self).make_pair(deflate, deflate, max_message_size=size)
-        self.pipes = (bytearray(), bytearray())
-        self.sent: tuple[list[Any], list[Any]] = ([], [])
-        self.received: tuple[list[Any], list[Any]] = ([], [])
-        self.parts: list[list[str]] = [[], []]
-
-    @rule(who=st.integers(0, 1), message=st.text() | st.binary())
-    def send(self, who: int, message: str | bytes) -> None:
-        us = self.ends[who]
-        if us.state is State.OPEN and not us.fragmenting:
-            self.pipes[who].extend(us.encode(message))
-            self.sent[who].append(message)
-
-    @rule(who=st.integers(0, 1), part=st.text(), fin=st.booleans())
-    def fragment(self, who: int, part: str, fin: bool) -> None:
-        us = self.ends[who]
-        if us.state is State.OPEN:
-            self.pipes[who].extend(us.encode_fragment(part, fin=fin))
-            self.parts[who].append(part)
-            if fin:
-                self.sent[who].append("".join(self.parts[who]))
-                self.parts[who].clear()
-
-    @rule(who=st.integers(0, 1), payload=st.binary(max_size=125))
-    def ping(self, who: int, payload: bytes) -> None:
-        if self.ends[who].state is State.OPEN:
-            self.pipes[who].extend(self.ends[who].ping(payload))
-
-    @rule(who=st.integers(0, 1))
-    def reply(self, who: int) -> None:
-        self.pipes[who].extend(self.ends[who].data_to_send())
-
-    @rule(who=st.integers(0, 1), size=st.integers(1, 100))
-    def deliver(self, who: int, size: int) -> None:
-        chunk = bytes(self.pipes[who][:size])
-        del self.pipes[who][:size]
-        self.received[who].extend(self.ends[1 - who].receive_data(chunk))
-
-    @rule(who=st.integers(0, 1))
-    def close(self, who: int) -> None:
-        if self.ends[who].state is State.OPEN:
-            self.pipes[who].extend(self.ends[who].close())
-
-    @invariant()
-    def what_arrived_is_a_prefix_of_what_was_sent(self) -> None:
-        for who in (0, 1) if hasattr(self, "ends") else ():
-            got = [e for e in self.received[who] if isinstance(e, str | bytes)]
-            assert got == self.sent[who][: len(got)]
-            assert not [e for e in self.received[who] if isinstance(e, Failed)]
-
-    def teardown(self) -> None:
-        if not hasattr(self, "ends"):
-            return
-        self.close(0)
-        for _ in range(2):
-            for who in (0, 1):
-                self.reply(who)
-                self.deliver(who, len(self.pipes[who]))
-        for who in (0, 1):
-            assert self.ends[who].state is State.CLOSED
-            assert isinstance(self.received[who][-1], CloseReceived)
-            got = [e for e in self.received[who] if isinstance(e, str | bytes)]
-            assert got == self.sent[who]
-
-
-def test_two_endpoints_understand_each_other_whatever_they_do(pair: Pair) -> None:
-    Conversation.make_pair = staticmethod(pair)
-    run_state_machine_as_test(
-        Conversation, settings=settings(max_examples=60, stateful_step_count=30)
-    )
-
-
-# Messages in parts
-
-
-def test_an_endpoint_tells_a_message_in_parts_if_asked(pair: Pair) -> None:
-    client, server = pair(Deflate(), Deflate(), max_message_size=100)
-    server.decide(Delivery.IN_PARTS)
-    data = client.encode("x" * 100_000) + client.ping(b"behind") + client.encode("next")
-    first = server.receive_data(data)
-    assert first == [Part("x" * 65536, False)]
-    assert server.held
-    assert server.receive_data(b"") == [
-        Part("x" * (100_000 - 65536), True),
-        Ping(b"behind"),
-        "next",
-    ]
-    assert not server.held
-
-
-def test_after_the_end_there_is_nothing_to_decide_on(pair: Pair) -> None:
-    client, _ = pair()
-    client.receive_eof()
-    client.decide(Delivery.IN_PARTS)
-    assert not client.held
-    assert client.receive_data(b"") == []

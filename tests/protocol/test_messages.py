@@ -636,58 +636,6 @@ def test_compressed_messages_without_limit_are_read(from_server: Frame) -> None:
     assert found == ([bytes(10**6)], None)
 
 
-# Any bytes
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from([0, 1, 2, 8, 9, 10, 3]),
-            st.binary(max_size=20) | st.text(max_size=10).map(str.encode),
-            st.booleans(),
-            st.sampled_from([0, 0, 0, 4, 1]),
-        ),
-        max_size=8,
-    ),
-    st.binary(max_size=10),
-    st.lists(st.integers(0, 200), max_size=6),
-    st.booleans(),
-    st.booleans(),
-)
-def test_any_bytes_in_any_split_give_the_same(
-    from_server: Frame,
-    from_client: Frame,
-    frames: list[tuple[int, bytes, bool, int]],
-    junk: bytes,
-    cuts: list[int],
-    masked: bool,
-    compression: bool,
-) -> None:
-    make = from_client if masked else from_server
-    data = b"".join(make(op, body, fin=fin, rsv=rsv) for op, body, fin, rsv in frames)
-    data += junk
-    settings: dict[str, Any] = {
-        "masked": masked,
-        "compression": compression,
-        "max_message_size": 40,
-        "limits": Limits(max_fragments=3, max_control_backlog=2),
-    }
-    whole = outcome(make_reader(**settings), data)
-    edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
-    chunks = [data[a:b] for a, b in pairwise(edges)]
-    reader, single = make_reader(**settings), make_reader(**settings)
-    for found in (
-        outcome(reader, *chunks),
-        outcome(single, *(data[i : i + 1] for i in range(len(data)))),
-    ):
-        assert found[0] == whole[0]
-        # A compressed text can break two rules at once; the first one seen counts.
-        assert found[1] == whole[1] or {found[1], whole[1]} == {1007, 1009}
-    for ended in (reader, single):
-        assert len(ended._tail) < 14 + 125
-        assert ended._payload is None or len(ended._payload) <= 40
-
-
 # Writing
 
 
