@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from .certificates import Certificates
+from .chromium import Chromium, browser, page
+from .clients import LACKS, Process, Visitor, process
 from .nats import Nats, nats_server
-from .servers import Server, node_server, websockets_server
+from .servers import MAKES, Server, running
 
 
 @pytest.fixture(scope="session")
@@ -19,29 +23,55 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @pytest.fixture(scope="session")
-def node(
+def servers(
     tmp_path_factory: pytest.TempPathFactory, certificates: Certificates
-) -> Iterator[Server]:
-    with node_server(tmp_path_factory.mktemp("node"), certificates) as server:
-        yield server
+) -> Iterator[Callable[[str], Server]]:
+    """Give a server of each make, started when it is first asked for."""
+    folder = tmp_path_factory.mktemp("servers")
+    with ExitStack() as stack:
+
+        @cache
+        def server_of(make: str) -> Server:
+            return stack.enter_context(running(make, folder, certificates))
+
+        yield server_of
+
+
+@pytest.fixture(params=MAKES)
+def server(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Server:
+    """Each of the third-party servers in turn."""
+    return servers(request.param)
 
 
 @pytest.fixture(scope="session")
-def websockets(
-    tmp_path_factory: pytest.TempPathFactory, certificates: Certificates
-) -> Iterator[Server]:
-    with websockets_server(
-        tmp_path_factory.mktemp("websockets"), certificates
-    ) as server:
-        yield server
+def processes(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str], Process]]:
+    """Give a client of each make that is a process."""
+    folder = tmp_path_factory.mktemp("clients")
+    with ExitStack() as stack:
+
+        @cache
+        def client_of(make: str) -> Process:
+            return stack.enter_context(process(make, folder))
+
+        yield client_of
 
 
-@pytest.fixture(params=["node", "websockets"])
-def server(request: pytest.FixtureRequest) -> Server:
-    """Each of the third-party servers in turn."""
-    chosen = request.getfixturevalue(request.param)
-    assert isinstance(chosen, Server)
-    return chosen
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    with browser(tmp_path_factory.mktemp("chromium")) as started:
+        yield started
+
+
+@pytest.fixture(params=LACKS)
+async def visitor(request: pytest.FixtureRequest) -> AsyncIterator[Visitor]:
+    """Each of the third-party clients in turn."""
+    if request.param != "chromium":
+        yield request.getfixturevalue("processes")(request.param)
+        return
+    async with page(request.getfixturevalue("chromium")) as opened:
+        yield opened
 
 
 @pytest.fixture(params=["ws", "wss"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import socket
 import subprocess
 import time
@@ -14,6 +15,7 @@ from typing import NoReturn
 
 import pytest
 
+ROOT = Path(__file__).parents[2]  # whence Python's peers find their modules
 PATIENCE = 20.0  # seconds for a peer to come up; a hang guard, not a promise
 
 
@@ -46,7 +48,7 @@ class Peer:
     """
     One process and its log; its stdin is a pipe, so it can end when we are gone.
 
-    A peer that speaks on stdout says one line when it listens: :meth:`read_line`.
+    It leads a process group, so that its own children end with it.
 
     """
 
@@ -58,15 +60,23 @@ class Peer:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,
+                cwd=ROOT,
                 text=True,
+                process_group=0,
             )
 
+    def write_line(self, line: str) -> None:
+        """Tell a peer that listens to stdin."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+
     def read_line(self) -> str:
-        """Return the line a peer says when it is ready."""
+        """Return the next line of a peer that speaks on stdout."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise self.failure("ended before it was ready")
+            raise self.failure("ended before it spoke")
         return line
 
     def wait_listening(self, *ports: int) -> None:
@@ -84,8 +94,9 @@ class Peer:
         return RuntimeError(f"{self.process.args!r} {what}:\n{text[-4000:]}")
 
     def kill(self) -> None:
-        """``kill -9`` and reap; idempotent."""
-        self.process.kill()
+        """``kill -9`` it and its children, and reap; idempotent."""
+        with suppress(ProcessLookupError):  # they have ended
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:

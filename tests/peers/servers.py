@@ -2,97 +2,94 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from .certificates import Certificates
-from .processes import Peer, missing
+import pytest
 
-HERE = Path(__file__).parent
+from .certificates import Certificates
+from .commands import Command, node, python
+from .processes import Peer, free_ports
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """A running server of one of the two makes."""
+class Make:
+    """A make of server: how it is run, and which services it cannot offer."""
 
-    name: str
-    ports: dict[str, int]
+    command: Callable[[], Command]
+    lacks: frozenset[str] = frozenset()
+
+
+# What ASGI has no word for: an application there is shown messages, not the wire.
+BELOW_ASGI = frozenset({"fragments", "leave", "ping", "silent", "terminate"})
+
+
+def _asgi(server: str, *needs: str) -> Callable[[], Command]:
+    return partial(python, "asgi_server", server, needs=needs)
+
+
+MAKES = {
+    "ws": Make(partial(node, "ws_server.mjs")),
+    "websockets": Make(
+        partial(python, "websockets_server", needs=("websockets",)),
+        frozenset({"silent"}),
+    ),
+    "aiohttp": Make(
+        partial(python, "aiohttp_server", needs=("aiohttp",)),
+        frozenset({"fragments", "leave"}),
+    ),
+    "uvicorn-websockets": Make(
+        _asgi("websockets-sansio", "uvicorn", "websockets"), BELOW_ASGI
+    ),
+    "uvicorn-wsproto": Make(_asgi("wsproto", "uvicorn", "wsproto"), BELOW_ASGI),
+    # Hypercorn tells its application no close code of the client's.
+    "hypercorn": Make(_asgi("hypercorn", "hypercorn"), BELOW_ASGI | {"report"}),
+}
+
+
+def offering(*services: str) -> pytest.MarkDecorator:
+    """Run a test with each server that offers all of these."""
+    names = [name for name, make in MAKES.items() if make.lacks.isdisjoint(services)]
+    return pytest.mark.parametrize("server", names, indirect=True)
+
+
+class Server:
+    """A server of one make, on ports of its own through any number of lives."""
+
+    def __init__(self, name: str, folder: Path, certificates: Certificates) -> None:
+        ports = free_ports(2)
+        self.name = name
+        self.ports = dict(zip(("ws", "wss"), ports, strict=True))
+        self._log = folder / f"{name}.log"
+        pems = certificates.chain, certificates.key
+        self._command = [*MAKES[name].command(), *pems, *map(str, ports)]
+        self._peer: Peer | None = None
 
     def url(self, path: str, scheme: str = "ws") -> str:
         return f"{scheme}://localhost:{self.ports[scheme]}{path}"
 
+    def start(self) -> None:
+        """Start a life and return when it listens."""
+        assert self._peer is None
+        self._peer = Peer(self._command, self._log)
+        self._peer.read_line()
 
-def npm_package(name: str, version: str) -> Path:
-    """
-    Return a folder whose node_modules holds a package, installing it at first use.
-
-    It lies under ``WSCLIENT_TEST_CACHE``, else in the user's cache.
-
-    """
-    npm = shutil.which("npm")
-    if not shutil.which("node") or not npm:
-        missing("there is no node and npm to run the ws package with")
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    cache = Path(os.environ.get("WSCLIENT_TEST_CACHE") or caches / "wsclient-tests")
-    folder = cache / f"{name}-{version}"
-    if folder.exists():
-        return folder
-    cache.mkdir(parents=True, exist_ok=True)
-    # Installed aside and moved at once: another run may be installing too.
-    with tempfile.TemporaryDirectory(dir=cache) as aside:
-        made = Path(aside, "made")
-        made.mkdir()
-        options = [
-            "--no-audit",
-            "--no-fund",
-            f"{name}@{version}",
-            "--prefix",
-            str(made),
-        ]
-        done = subprocess.run(
-            [npm, "install", *options], capture_output=True, text=True, timeout=120
-        )
-        if done.returncode:
-            missing(f"npm cannot install {name}@{version}: {done.stderr.strip()}")
-        try:
-            made.rename(folder)
-        except OSError:
-            if not folder.exists():
-                raise
-    return folder
+    def kill(self) -> None:
+        """``kill -9``; idempotent."""
+        if self._peer is not None:
+            self._peer.kill()
+            self._peer = None
 
 
 @contextmanager
-def _running(name: str, command: list[str | Path], log: Path) -> Iterator[Server]:
-    peer = Peer(command, log)
+def running(name: str, folder: Path, certificates: Certificates) -> Iterator[Server]:
+    """Make a server, started; whatever becomes of it, nothing of it is left."""
+    server = Server(name, folder, certificates)
     try:
-        yield Server(name, json.loads(peer.read_line()))
+        server.start()
+        yield server
     finally:
-        peer.kill()
-
-
-@contextmanager
-def node_server(folder: Path, certificates: Certificates) -> Iterator[Server]:
-    """Run node's ``ws``."""
-    package = npm_package("ws", "8")
-    pems = [certificates.chain, certificates.key]
-    command: list[str | Path] = ["node", HERE / "ws_server.mjs", package, *pems]
-    with _running("node ws", command, folder / "node.log") as server:
-        yield server
-
-
-@contextmanager
-def websockets_server(folder: Path, certificates: Certificates) -> Iterator[Server]:
-    """Run Python's ``websockets``, on asyncio whatever loop we are on."""
-    pems = [certificates.chain, certificates.key]
-    command: list[str | Path] = [sys.executable, HERE / "websockets_server.py", *pems]
-    with _running("websockets", command, folder / "websockets.log") as server:
-        yield server
+        server.kill()

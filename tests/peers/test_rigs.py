@@ -3,75 +3,117 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from .certificates import Certificates
+from .clients import MAKES as CLIENTS
+from .clients import Process
 from .nats import Nats
 from .processes import Peer, listening, missing
-from .servers import HERE, Server
+from .servers import MAKES as SERVERS
+from .servers import Server, offering
 
 pytestmark = pytest.mark.real
 
 
-def order(**orders: Any) -> dict[str, Any]:
-    """Have the websockets client do something, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, HERE / "websockets_client.py", json.dumps(orders)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
-    assert isinstance(result, dict)
-    return result
+@pytest.fixture
+def plain(processes: Callable[[str], Process]) -> Process:
+    """The client that the servers are tried with."""
+    return processes("websockets")
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
 def test_each_server_echoes_to_a_client_nobody_here_wrote(
-    server: Server, certificates: Certificates, scheme: str
+    server: Server, plain: Process, certificates: Certificates, scheme: str
 ) -> None:
-    saw = order(
-        url=server.url(f"/echo?id=rig-{scheme}", scheme),
-        texts=[0, 125, 126, 65536],
-        binaries=[1, 70000],
-        fragments=["a", "b", ""],
-        ping=True,
-        subprotocols=["chat"],
-        close=[4001, "done"],
-        **({"ca": str(certificates.authority)} if scheme == "wss" else {}),
+    number = f"rig-{scheme}"
+    secure = {"ca": str(certificates.authority)} if scheme == "wss" else {}
+    saw = plain.obey(
+        {
+            "url": server.url(f"/echo?id={number}", scheme),
+            "texts": [0, 125, 126, 65536],
+            "binaries": [1, 70000],
+            "ping": "there?",
+            "subprotocols": ["chat"],
+            "close": [4001, "done"],
+            **secure,
+        }
     )
     assert saw["echoed"] == [True] * 6
-    assert saw["fragments"] == "ab"
+    assert saw["pong"] == "there?"
     assert saw["subprotocol"] == "chat"
     assert "permessage-deflate" in saw["extensions"]
-    report = order(url=server.url(f"/report?id=rig-{scheme}"))
-    told = json.loads(report["messages"][0]) if report["messages"] else {}
-    assert (told["code"], told["reason"]) == (4001, "done")
+    if "report" not in SERVERS[server.name].lacks:
+        told = plain.obey({"url": server.url(f"/report?id={number}")})["messages"]
+        assert json.loads(told[0])["code"] == 4001
+        assert json.loads(told[0])["reason"] == "done"
 
 
-def test_each_server_keeps_its_schedule(server: Server) -> None:
-    saw = order(url=server.url("/schedule?count=5&then=close"))
+def test_each_server_keeps_its_schedule(server: Server, plain: Process) -> None:
+    saw = plain.obey({"url": server.url("/schedule?count=5&then=close")})
     assert saw["messages"] == ["0", "1", "2", "3", "4"]
     assert (saw["code"], saw["reason"]) == (4000, "end of schedule")
 
 
-def test_each_server_closes_with_the_code_asked_for_or_with_none(
-    server: Server,
+def test_each_server_closes_with_the_code_asked_for(
+    server: Server, plain: Process
 ) -> None:
-    assert order(url=server.url("/close?code=4002&reason=why"))["code"] == 4002
-    assert order(url=server.url("/close"))["code"] == 1005
+    saw = plain.obey({"url": server.url("/close?code=4002&reason=why")})
+    assert (saw["code"], saw["reason"]) == (4002, "why")
 
 
-def test_each_server_refuses_with_plain_http(server: Server) -> None:
-    saw = order(url=server.url("/refuse?status=503&retry-after=7"))
-    assert (saw["status"], saw["body"]) == (503, "nope")
-    assert ["Retry-After", "7"] in saw["headers"]
+@offering("leave")
+def test_each_server_closes_without_a_code(server: Server, plain: Process) -> None:
+    assert plain.obey({"url": server.url("/leave")})["code"] == 1005
+
+
+def test_each_server_refuses_with_plain_http(server: Server, plain: Process) -> None:
+    saw = plain.obey({"url": server.url("/refuse?status=503&retry-after=7")})
+    assert saw["status"] == 503
+    assert saw["headers"]["retry-after"] == "7"
+
+
+@pytest.mark.parametrize("make", CLIENTS)
+def test_each_client_obeys_and_tells(
+    make: str, processes: Callable[[str], Process], servers: Callable[[str], Server]
+) -> None:
+    client, server = processes(make), servers("websockets")
+    number = f"rig-{make}"
+    saw = client.obey(
+        {
+            "url": server.url(f"/echo?id={number}"),
+            "texts": [0, 126, 70000],
+            "binaries": [0, 126, 70000],
+            "subprotocols": ["nonsense", "chat"],
+            "ping": "there?",
+            "close": [4001, "done"],
+        }
+    )
+    assert saw["echoed"] == [True] * 6
+    assert (saw["subprotocol"], saw["pong"]) == ("chat", "there?")
+    assert saw["extensions"]
+    told = client.obey({"url": server.url(f"/report?id={number}")})["messages"]
+    assert json.loads(told[0]) == {"code": 4001, "reason": "done"}
+    gone = {"url": server.url(f"/echo?id={number}-gone"), "abort": True}
+    assert client.obey(gone)["code"] == 1006
+    told = client.obey({"url": server.url(f"/report?id={number}-gone")})["messages"]
+    assert json.loads(told[0])["code"] == 1006
+    refused = client.obey({"url": server.url("/refuse?status=503&retry-after=7")})
+    assert refused["status"] == 503
+    assert refused["headers"]["retry-after"] == "7"
+
+
+def test_a_client_whose_order_was_broken_off_takes_the_next(
+    processes: Callable[[str], Process], servers: Callable[[str], Server]
+) -> None:
+    client, server = processes("websockets"), servers("websockets")
+    client.kill()
+    saw = client.obey({"url": server.url("/schedule?count=1&then=close")})
+    assert saw["messages"] == ["0"]
 
 
 def test_nats_forgets_all_when_it_is_killed_and_lives_again_on_its_ports(

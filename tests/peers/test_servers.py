@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 import ssl
 
 import anyio
 import pytest
+from anyio.abc import SocketAttribute
 
 import wsclient
 
-from .servers import Server
+from .servers import Server, offering
 
 pytestmark = pytest.mark.real
 
+SERVERS_LIMIT = 2 << 20  # bytes of a message, as all of them are told
 SIZES = (0, 1, 125, 126, 65535, 65536, 1 << 20)
 
 
@@ -65,6 +68,7 @@ async def test_messages_of_every_length_form_come_back_as_they_went(
                 assert await ws.recv() == binary(size)
 
 
+@offering("fragments")
 async def test_fragmented_messages_arrive_whole_in_both_directions(
     server: Server, scheme: str, tls: ssl.SSLContext | None
 ) -> None:
@@ -78,30 +82,31 @@ async def test_fragmented_messages_arrive_whole_in_both_directions(
             assert await ws.recv() == b"".join(pieces)
 
 
+@pytest.mark.parametrize("code", [1000, 1001, 1008, 3000, 4999])
 async def test_the_code_and_reason_the_server_closes_with_are_told(
-    server: Server, scheme: str, tls: ssl.SSLContext | None
+    server: Server, code: int
 ) -> None:
     with anyio.fail_after(30):
-        url = server.url("/close?code=4002&reason=why", scheme)
-        async with wsclient.connect(url, tls=tls) as ws:
+        async with wsclient.connect(server.url(f"/close?code={code}&reason=why")) as ws:
             with pytest.raises(wsclient.ConnectionClosed) as caught:
                 await ws.recv()
-        assert caught.value.received is not None
-        assert (caught.value.code, caught.value.received.reason) == (4002, "why")
+        assert str(caught.value.received) == f"{code} why"
         assert caught.value.initiator == "peer"
 
 
+@offering("leave")
 async def test_iteration_ends_in_peace_when_the_server_closes_without_a_code(
     server: Server,
 ) -> None:
     with anyio.fail_after(30):
-        async with wsclient.connect(server.url("/close")) as ws:
+        async with wsclient.connect(server.url("/leave")) as ws:
             assert [message async for message in ws] == []
             with pytest.raises(wsclient.ConnectionClosed) as caught:
                 await ws.recv()
         assert caught.value.code == 1005
 
 
+@offering("report")
 async def test_the_server_hears_the_code_and_reason_we_close_with(
     server: Server, scheme: str, tls: ssl.SSLContext | None, number: str
 ) -> None:
@@ -113,6 +118,7 @@ async def test_the_server_hears_the_code_and_reason_we_close_with(
         assert (told["code"], told["reason"]) == (4001, "done")
 
 
+@offering("report")
 async def test_the_server_hears_1000_when_the_block_ends_and_1001_when_it_fails(
     server: Server, number: str
 ) -> None:
@@ -126,6 +132,7 @@ async def test_the_server_hears_1000_when_the_block_ends_and_1001_when_it_fails(
         assert (await report(server, f"{number}b"))["code"] == 1001
 
 
+@offering("ping")
 async def test_pings_are_answered_in_both_directions(
     server: Server, scheme: str, tls: ssl.SSLContext | None
 ) -> None:
@@ -138,16 +145,64 @@ async def test_pings_are_answered_in_both_directions(
             assert await ws.recv() == "are you there?"
 
 
-async def test_a_server_that_answers_no_ping_is_given_up(node: Server) -> None:
+@offering("report")
+async def test_the_server_is_told_nothing_when_we_break_off(
+    server: Server, scheme: str, tls: ssl.SSLContext | None, number: str
+) -> None:
     with anyio.fail_after(30):
         async with wsclient.connect(
-            node.url("/silent"), ping_interval=0.1, ping_timeout=0.2
+            server.url(f"/echo?id={number}", scheme), tls=tls
+        ) as ws:
+            await ws.send("still here")
+            await ws.recv()
+            ws.extra(SocketAttribute.raw_socket).shutdown(socket.SHUT_RDWR)
+            with pytest.raises(wsclient.ConnectionLost):
+                await ws.recv()
+        # Some say 1005, which is as good: what counts is that no Close was heard.
+        assert (await report(server, number))["code"] in {1005, 1006}
+
+
+async def test_a_message_over_the_servers_limit_ends_with_its_1009(
+    server: Server,
+) -> None:
+    with anyio.fail_after(30):
+        async with wsclient.connect(server.url("/echo"), max_message_size=None) as ws:
+            await ws.send(bytes(SERVERS_LIMIT))
+            assert await ws.recv() == bytes(SERVERS_LIMIT)
+            await ws.send(bytes(SERVERS_LIMIT + 1))
+            with pytest.raises(wsclient.ConnectionClosed) as caught:
+                await ws.recv()
+        assert caught.value.code == 1009
+
+
+@offering("report")
+async def test_a_message_over_our_limit_is_told_the_server_as_1009(
+    server: Server, number: str
+) -> None:
+    with anyio.fail_after(30):
+        url = server.url(f"/echo?id={number}")
+        async with wsclient.connect(url, max_message_size=1000) as ws:
+            await ws.send(text(1000))
+            assert await ws.recv() == text(1000)
+            await ws.send(text(1001))
+            with pytest.raises(wsclient.ConnectionLost) as caught:
+                await ws.recv()
+        assert caught.value.reason == "PROTOCOL_ERROR"
+        assert (await report(server, number))["code"] == 1009
+
+
+@offering("silent")
+async def test_a_server_that_answers_no_ping_is_given_up(server: Server) -> None:
+    with anyio.fail_after(30):
+        async with wsclient.connect(
+            server.url("/silent"), ping_interval=0.1, ping_timeout=0.2
         ) as ws:
             with pytest.raises(wsclient.ConnectionLost) as caught:
                 await ws.recv()
         assert caught.value.reason == "LIVENESS"
 
 
+@offering("terminate")
 async def test_a_server_that_breaks_off_is_a_loss_and_no_close(server: Server) -> None:
     with anyio.fail_after(30):
         async with wsclient.connect(server.url("/terminate")) as ws:

@@ -1,7 +1,7 @@
 """
 The ``websockets`` library as a server: the same services as ``ws_server.mjs``.
 
-``python websockets_server.py CHAIN KEY`` says {"ws": port, "wss": port} on stdout and
+Its arguments are CHAIN KEY PORT TLS_PORT. Says a line when it listens and
 ends when stdin ends.
 
 """
@@ -51,9 +51,10 @@ async def headers(ws: ServerConnection, query: Query) -> None:
 
 
 async def close(ws: ServerConnection, query: Query) -> None:
-    if "code" in query:
-        await ws.close(int(query["code"]), query.get("reason", ""))
-        return
+    await ws.close(int(query["code"]), query.get("reason", ""))
+
+
+async def leave(ws: ServerConnection, query: Query) -> None:
     # close() always gives a code; the protocol below it can send an empty Close.
     ws.protocol.send_close()
     for data in ws.protocol.data_to_send():
@@ -100,6 +101,7 @@ SERVICES: dict[str, Service] = {
     "/fragments": fragments,
     "/headers": headers,
     "/close": close,
+    "/leave": leave,
     "/terminate": terminate,
     "/ping": ping,
     "/broadcast": everybody,
@@ -137,26 +139,24 @@ def refuse(ws: ServerConnection, request: Request) -> Response | None:
 
 
 async def main() -> None:
-    chain, key = sys.argv[1:]
+    chain, key, *ports = sys.argv[1:]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(chain, key)
     names = [Subprotocol("chat.v2"), Subprotocol("chat")]
-    ports = {}
-    for scheme, tls in (("ws", None), ("wss", context)):
-        server = await serve(
+    for port, tls in zip(ports, (None, context), strict=True):
+        await serve(
             converse,
             "127.0.0.1",
-            0,
+            int(port),
             ssl=tls,
             subprotocols=names,
             select_subprotocol=lambda ws, offered: next(
                 (name for name in names if name in offered), None
             ),
             process_request=refuse,
-            max_size=8 << 20,
+            max_size=2 << 20,
         )
-        ports[scheme] = next(iter(server.sockets)).getsockname()[1]
-    print(json.dumps(ports), flush=True)
+    print("listening", flush=True)
     await asyncio.to_thread(sys.stdin.read)
 
 

@@ -1,18 +1,18 @@
 // The `ws` package as a server: one service for each path, plain and TLS at once.
 //
-// node ws_server.mjs FOLDER CHAIN KEY: FOLDER holds node_modules, CHAIN and KEY are
-// PEM files. Says {"ws": port, "wss": port} on stdout; ends when stdin ends.
+// node ws_server.mjs FOLDER CHAIN KEY PORT TLS_PORT: FOLDER holds node_modules, CHAIN
+// and KEY are PEM files. Says a line when it listens; ends when stdin ends.
 import { readFileSync } from "node:fs";
 import { createServer as createPlain } from "node:http";
 import { createServer as createSecure } from "node:https";
 import { createRequire } from "node:module";
 
-const [folder, chain, key] = process.argv.slice(2);
+const [folder, chain, key, plain, secure] = process.argv.slice(2);
 const { WebSocketServer } = createRequire(folder + "/")("ws");
 
 const common = {
   noServer: true,
-  maxPayload: 8 << 20,
+  maxPayload: 2 << 20,
   handleProtocols: (offered) =>
     ["chat.v2", "chat"].find((name) => offered.has(name)) ?? false,
 };
@@ -42,9 +42,10 @@ const services = {
     ws.send(JSON.stringify(request.rawHeaders));
   },
   "/close"(ws, request, query) {
-    const code = query.get("code");
-    if (code) ws.close(Number(code), query.get("reason") ?? "");
-    else ws.close();
+    ws.close(Number(query.get("code")), query.get("reason") ?? "");
+  },
+  "/leave"(ws) {
+    ws.close();
   },
   "/terminate"(ws) {
     ws.on("message", () => ws.terminate());
@@ -107,16 +108,15 @@ function upgrade(request, socket, head) {
   server.handleUpgrade(request, socket, head, (ws) => converse(ws, request, url));
 }
 
-const servers = {
-  ws: createPlain(),
-  wss: createSecure({ cert: readFileSync(chain), key: readFileSync(key) }),
-};
-const ports = {};
-for (const [scheme, server] of Object.entries(servers)) {
+const servers = [
+  [createPlain(), plain],
+  [createSecure({ cert: readFileSync(chain), key: readFileSync(key) }), secure],
+];
+let listening = 0;
+for (const [server, port] of servers) {
   server.on("upgrade", upgrade);
-  server.listen(0, "127.0.0.1", () => {
-    ports[scheme] = server.address().port;
-    if (Object.keys(ports).length === 2) console.log(JSON.stringify(ports));
+  server.listen(Number(port), "127.0.0.1", () => {
+    if (++listening === servers.length) console.log("listening");
   });
 }
 process.stdin.resume();
