@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Sequence
-from struct import error as TooShort
-from struct import unpack_from
 from typing import NamedTuple
 
 from wsclient.protocol import (
@@ -55,49 +53,63 @@ LIMITS = Limits()
 
 
 class Frame(NamedTuple):
-    """A frame, unmasked, and what stands behind it."""
+    """A frame, unmasked; None stands for what has not come yet."""
 
     first: int
-    masked: bool
-    shortest: bool
-    """Whether the length is written in the fewest bytes."""
-    payload: bytes
+    masked: bool | None
+    short: int | None
+    """The length that stands in the second byte."""
+    length: int | None
+    payload: bytes | None
+    """As much of it as there is."""
     rest: bytes
 
+    @property
+    def opcode(self) -> int:
+        """What it is; 8 and more are control frames."""
+        return self.first & 0x0F
 
-def unframe(data: bytes) -> Frame | None:
-    """Take the first frame off; None if it is cut short."""
-    try:
-        (first, second), start = unpack_from("!BB", data), 2
-        size = length = second & 0x7F
-        if size > 125:
-            pattern, start = ("!2xH", 4) if size == 126 else ("!2xQ", 10)
-            [length] = unpack_from(pattern, data)
-        key = bytes(4)
-        if second & 0x80:
-            [key] = unpack_from("4s", data, start)
-            start += 4
-    except TooShort:
-        return None
-    stop = start + length
-    if len(data) < stop:
-        return None
-    return Frame(
-        first,
-        bool(second & 0x80),
-        length >= {126: 126, 127: 65536}.get(size, 0),
-        bytes(byte ^ key[i & 3] for i, byte in enumerate(data[start:stop])),
-        data[stop:],
-    )
+    @property
+    def fin(self) -> bool:
+        """Whether it is the last of its message."""
+        return bool(self.first & 0x80)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it is there."""
+        return self.payload is not None and len(self.payload) == self.length
+
+    @property
+    def shortest(self) -> bool:
+        """Whether the length is written in the fewest bytes, as far as is known."""
+        least = {126: 126, 127: 65536}.get(self.short or 0, 0)
+        return self.length is None or least <= self.length < 1 << 63
+
+
+def unframe(data: bytes) -> Frame:
+    """Take the first frame off, or what there is of it."""
+    if len(data) < 2:
+        return Frame(data[0], None, None, None, None, b"")
+    masked, short = bool(data[1] & 0x80), data[1] & 0x7F
+    start = 2 + {126: 2, 127: 8}.get(short, 0)
+    length = int.from_bytes(data[2:start], "big") if start > 2 else short
+    if len(data) < start:
+        return Frame(data[0], masked, short, None, None, b"")
+    key = data[start : start + 4] if masked else bytes(4)
+    start += 4 if masked else 0
+    if len(data) < start:
+        return Frame(data[0], masked, short, length, None, b"")
+    payload = data[start : start + length]
+    payload = bytes(byte ^ key[i & 3] for i, byte in enumerate(payload))
+    return Frame(data[0], masked, short, length, payload, data[start + length :])
 
 
 class Naive:
     """
-    Reads whole frames that are not compressed (RFC 6455, section 5).
+    Reads frames that are not compressed (RFC 6455, section 5).
 
     ``end`` is the close code of what broke a rule, 0 for the peer's Close frame.
-    ``sure`` tells whether nothing was left to be read: no half frame, nothing
-    compressed.
+    ``sure`` is False where something compressed came: it cannot tell what it means.
 
     """
 
@@ -121,31 +133,35 @@ class Naive:
 
     def read(self, data: bytes) -> None:
         """Read up to the end, or to the first frame that ends all."""
-        while data and self.end is None:
+        while data and self.end is None and self.sure:
             frame = unframe(data)
-            if frame is None or (frame.first & 0x40 and self.compression):
-                self.sure = False
-                return
             data = frame.rest
-            opcode, fin = frame.first & 0x0F, bool(frame.first & 0x80)
-            if (
-                frame.first & 0x70
-                or opcode not in (0, 1, 2, 8, 9, 10)
-                or frame.masked is not self.masked
-                or not frame.shortest
-            ):
+            if self.breaks(frame):
                 self.end = 1002
-            elif opcode & 0x8:
-                self.control(opcode, fin, frame.payload)
-            else:
-                self.fragment(opcode, fin, frame.payload)
+            elif frame.payload is None:
+                return
+            elif frame.first & 0x40:
+                self.sure = False
+            elif frame.opcode < 8:
+                self.fragment(frame, frame.payload)
+            elif frame.whole:
+                self.control(frame.opcode, frame.payload)
 
-    def control(self, opcode: int, fin: bool, payload: bytes) -> None:
+    def breaks(self, frame: Frame) -> bool:
+        """Whether what there is of the header breaks a rule (5.2, 5.5)."""
+        reserved = 0x30 if self.compression and frame.opcode in (1, 2) else 0x70
+        return (
+            bool(frame.first & reserved)
+            or frame.opcode not in (0, 1, 2, 8, 9, 10)
+            or frame.masked not in (None, self.masked)
+            or not frame.shortest
+            or (frame.opcode >= 8 and (not frame.fin or (frame.short or 0) > 125))
+        )
+
+    def control(self, opcode: int, payload: bytes) -> None:
         """Take a control frame (5.5)."""
         self.controls = self.controls + 1 if self.message is not None else 0
-        if not fin or len(payload) > 125:
-            self.end = 1002
-        elif self.controls > self.limits.max_control_backlog:
+        if self.controls > self.limits.max_control_backlog:
             self.end = 1008
         elif opcode == 9:
             self.events.append(Ping(payload))
@@ -166,21 +182,23 @@ class Naive:
         self.events.append(CloseReceived(int(code) if payload else 1005, reason))
         return 0
 
-    def fragment(self, opcode: int, fin: bool, payload: bytes) -> None:
-        """Take a frame of a message (5.4, 5.6)."""
-        if (opcode == 0) is (self.message is None):
+    def fragment(self, frame: Frame, payload: bytes) -> None:
+        """Take a frame of a message, or what there is of it (5.4, 5.6)."""
+        if (frame.opcode == 0) is (self.message is None):
             self.end = 1002
             return
         if self.message is None:
             self.message = b""
             self.fragments = 0
-            self.text = opcode == 1
+            self.text = frame.opcode == 1
+        announced = len(self.message) + (frame.length or 0)
         self.message += payload
         self.fragments += 1
         self.controls = 0
+        fin = frame.fin and frame.whole
         if self.fragments > self.limits.max_fragments:
             self.end = 1008
-        elif self.size is not None and len(self.message) > self.size:
+        elif self.size is not None and announced > self.size:
             self.end = 1009
         elif self.text and not may_be_utf8(self.message, fin=fin):
             self.end = 1007

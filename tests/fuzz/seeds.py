@@ -77,6 +77,9 @@ FRAMES = {
         peers_deflate=DEFLATE,
     ),
     "hello-compressed-unasked": to_client(text(HELLO_COMPRESSED, rsv1=True)),
+    "a-compressed-ping": to_client(
+        control(9, rsv1=True), deflate=DEFLATE, peers_deflate=DEFLATE
+    ),
     "every-kind-of-message": to_server(
         masked(2, b"\x00\xff"), masked(1, "é€😀".encode()), masked(1), masked(2)
     ),
@@ -93,6 +96,8 @@ FRAMES = {
         *(text(b"x" * size) for size in (125, 126, 127)), **IN_HALVES
     ),
     "lengths-not-in-the-fewest-bytes": to_client(b"\x81\x7e\x00\x05hello"),
+    "length-of-125-in-three-bytes": to_client(b"\x81\x7e\x00\x7d" + b"x" * 125),
+    "length-of-65535-in-nine-bytes": to_server(b"\x82\xff" + bytes(6) + b"\xff\xff"),
     "length-that-is-negative": to_client(b"\x82\x7f" + b"\xff" * 8),
     "length-that-never-comes": to_server(b"\x82\xff" + b"\x00\x00\x00\x7f" * 3),
     "one-byte-more-than-the-limit": to_client(
@@ -111,6 +116,7 @@ FRAMES = {
         text(b"ok \xf4\x90", fin=False), **ONE_BY_ONE
     ),
     "half-a-surrogate": to_client(text(b"\xed\xa0", fin=False), more(b"\x80")),
+    "half-a-surrogate-that-goes-on": to_client(text(b"\xed\xa0", fin=False)),
     "a-character-cut-in-two": to_client(
         text(b"\xf0\x9f", fin=False), control(9), more(b"\x98\x80"), **ONE_BY_ONE
     ),
@@ -155,6 +161,14 @@ FRAMES = {
         story="dropped",
         **IN_HALVES,
     ),
+    "dropped-beyond-the-limit": to_server(
+        masked(2, b"x" * 10, fin=False),
+        *[masked(0, b"y" * 10, fin=False)] * 2,
+        masked(0),
+        story="dropped",
+        size=16,
+        **IN_HALVES,
+    ),
     "dropped-and-no-utf-8": to_client(
         text(b"a" * 20 + b"\xff" * 9), story="dropped", **IN_HALVES
     ),
@@ -197,6 +211,8 @@ COMPRESSED = {
     "nothing-in-many-fragments": to_client(
         *[fragment(b"", fin=False)] * 2, fragment(b""), fragment(b"\x00")
     ),
+    "as-many-streams-as-may-be": to_client(fragment(b"\x03\x00" * 64)),
+    "one-stream-too-many": to_client(fragment(b"\x03\x00" * 65)),
     "far-too-many-streams": to_client(fragment(b"\x03\x00" * 70)),
     "a-bomb": to_client(fragment(bomb(300_000)), size=1000),
     "a-bomb-in-fragments": to_server(

@@ -226,12 +226,16 @@ def blurred(events: Iterable[Event]) -> list[Event]:
     return [Failed(0, "") if isinstance(e, Failed) else e for e in events]
 
 
+def size_of(message: str | bytes) -> int:
+    """Return the size of a message in bytes."""
+    return len(message.encode() if isinstance(message, str) else message)
+
+
 def check_sizes(setup: Setup, events: Iterable[Event]) -> None:
     """No message is larger than the limit."""
     for event in events:
         if isinstance(event, str | bytes) and setup.size is not None:
-            size = len(event.encode() if isinstance(event, str) else event)
-            assert size <= setup.size
+            assert size_of(event) <= setup.size
 
 
 def check_head(headers: Headers, limits: Limits) -> None:
@@ -249,15 +253,18 @@ def check_head(headers: Headers, limits: Limits) -> None:
 def check_speech(us: Endpoint, agreed: Parameters | None) -> None:
     """What we say can be read by who knows what was agreed on, and nothing else."""
     inflater = NaiveInflater(agreed or (), us.role)
-    for message in ("the same words " * 30, "", "the same words " * 30):
+    for message in ("the same words " * 30, "", "", "the same words " * 30):
         said = unframe(us.encode(message))
-        assert said is not None
+        assert said.payload is not None
+        assert said.whole
         assert not said.rest
         assert said.shortest
         assert said.masked is (us.role is Role.CLIENT)
         assert said.first in ((0x81,) if agreed is None else (0x81, 0xC1))
-        compressed = said.first & 0x40
-        payload = inflater.inflate(said.payload) if compressed else said.payload
+        payload = said.payload
+        if said.first & 0x40:
+            assert payload  # RFC 7692, 7.2.3.6: an empty one is none
+            payload = inflater.inflate(payload)
         assert payload.decode() == message
 
 

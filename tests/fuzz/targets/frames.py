@@ -18,6 +18,7 @@ from ..shared import (
     opened,
     read_setup,
     retained,
+    size_of,
 )
 
 TELLING = ("told", "kept", "dropped")
@@ -53,12 +54,7 @@ def read_whole(setup: Setup, data: bytes) -> tuple[list[Event], bool]:
     events = deliver(us, [data])
     check_state(us, events, closing=closing)
     check_sizes(setup, events)
-    naive = Naive(
-        masked=setup.role is Role.SERVER,
-        size=setup.size,
-        limits=setup.limits,
-        compression=agreed is not None,
-    )
+    naive = naive_of(setup, setup.size, compression=agreed is not None)
     naive.read(data)
     end = ended(events)
     said = events[:-1] if isinstance(end, Failed) else events
@@ -72,6 +68,16 @@ def read_whole(setup: Setup, data: bytes) -> tuple[list[Event], bool]:
         check_speech(us, agreed)
     check_replies(us, events, closing=closing)
     return events, agreed is not None
+
+
+def naive_of(setup: Setup, size: int | None, *, compression: bool) -> Naive:
+    """Return a second reader of the same frames."""
+    return Naive(
+        masked=setup.role is Role.SERVER,
+        size=size,
+        limits=setup.limits,
+        compression=compression,
+    )
 
 
 def read_pieces(setup: Setup, data: bytes) -> tuple[list[Event], bool]:
@@ -102,5 +108,12 @@ def read_pieces(setup: Setup, data: bytes) -> tuple[list[Event], bool]:
         events = [event for event in events if not isinstance(event, Part)]
     events = joined(events)
     check_state(us, events, closing=closing)
+    if Delivery.DROPPED in decided and setup.size is not None:
+        compression = us.response is not None and us.response.compression
+        naive = naive_of(setup, None, compression=compression)
+        naive.read(data)
+        message = next((e for e in naive.events if isinstance(e, str | bytes)), b"")
+        rest = size_of(message) - sum(size_of(part.data) for part in parts)
+        assert rest <= setup.size or isinstance(ended(events), Failed)
     check_replies(us, events, closing=closing)
     return events, Delivery.DROPPED in decided

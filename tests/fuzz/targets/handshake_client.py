@@ -40,6 +40,8 @@ def target(data: bytes) -> None:
         assert us.receive_data(data) == us.receive_eof() == []
     elif not whole:
         assert us.state is State.CONNECTING
+        # Either a body is being read, or all this were heads: they have one bound.
+        assert us.receive_eof() or len(data) <= setup.limits.max_head_size
     else:
         check_outcome(setup, us, data, whole)
 
