@@ -71,7 +71,19 @@ class Outcome:
             f"{edges:>6} {features:>9} {corpus:>7}  {verdict}"
         )
 
+    @property
+    def story(self) -> str:
+        """What went wrong, and how to see it again."""
+        text = self.log.read_text(errors="replace")
+        said = [line for line in text.splitlines() if not _NOISE.match(line)]
+        advice = [
+            f"Once more: python -m tests.fuzz --target {self.target} --input {path}"
+            for path in re.findall(r"Test unit written to (.+)", text)
+        ]
+        return "\n".join([f"== {self.target}", *said[-60:], *advice])
 
+
+_NOISE = re.compile(r"INFO: |#\d+\t|stat::|WARNING: Failed to find function")
 HEADING = (
     f"{'target':17} {'executions':>11} {'CPU s':>7} {'per CPU s':>9} "
     f"{'edges':>6} {'features':>9} {'corpus':>7}"
@@ -119,8 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         outcomes = list(pool.map(lambda name: fuzz(name, options.seconds), targets))
     broken = [outcome for outcome in outcomes if outcome.status != 0]
     for outcome in broken:
-        print(f"== {outcome.target}", file=sys.stderr)
-        print(*outcome.log.read_text(errors="replace").splitlines()[-60:], sep="\n")
+        print(outcome.story, file=sys.stderr)
     print(HEADING, *(outcome.figures for outcome in outcomes), sep="\n")
     return 1 if broken else 0
 
