@@ -124,6 +124,16 @@ class Wire(Protocol):
         """Bytes written and not yet taken by the kernel."""
         ...
 
+    def shutdown(self) -> None:
+        """
+        Say the end of what we write, and go on reading: FIN.
+
+        TLS says close_notify first. Only when the kernel has everything; nothing is
+        written any more. Idempotent.
+
+        """
+        ...
+
     def finish(self) -> None:
         """
         End at once without waiting: what the kernel takes now is sent, then FIN.

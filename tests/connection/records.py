@@ -89,6 +89,10 @@ class Recorder:
         if self.ended_at is None:
             self.ended_at, self.ended_by = self.time(), how
 
+    def shutdown(self) -> None:
+        self.order.append(("shut down", len(self.written)))
+        self._wire.shutdown()
+
     def finish(self) -> None:
         self._ends("finish")
         self._wire.finish()

@@ -73,6 +73,10 @@ def _flushes_too_early(wire: Wire) -> Any:
     return _Faulty(wire, flush=flush)
 
 
+def _shuts_both_directions(wire: Wire) -> Any:
+    return _Faulty(wire, shutdown=wire.finish)
+
+
 @pytest.mark.parametrize(
     "fault",
     [
@@ -81,6 +85,7 @@ def _flushes_too_early(wire: Wire) -> Any:
         _does_not_pause,
         _raises_at_the_end,
         _flushes_too_early,
+        _shuts_both_directions,
     ],
 )
 async def test_a_wire_that_breaks_the_contract_is_found_out(

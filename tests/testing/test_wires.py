@@ -13,8 +13,8 @@ from wsclient.testing.contract import (
     WIRE_CHECKS,
     WireCheck,
     drain_feeds_what_is_readable_even_while_paused,
-    lend,
 )
+from wsclient.testing.tap import lend
 from wsclient.testing.wires import SimulatedWire, wire_pair
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from wsclient.testing.contract import lend
+from wsclient.testing.tap import lend
 from wsclient.testing.wires import wire_pair
 
 from .conftest import virtual

@@ -15,8 +15,8 @@ from wsclient.testing.contract import (
     WireCheck,
     drain_feeds_what_is_readable_even_while_paused,
     last_words_come_before_a_failed_write_is_told,
-    lend,
 )
+from wsclient.testing.tap import lend
 from wsclient.testing.wires import wire_pair
 from wsclient.transport.stream import StreamWire, WireStream
 
@@ -148,9 +148,40 @@ async def test_a_wire_as_a_stream_receives_sends_and_ends() -> None:
         await with_right.receive()
     with pytest.raises(anyio.ClosedResourceError):
         await with_left.send(b"more")
-    with pytest.raises(NotImplementedError):
-        await with_right.send_eof()
+    with pytest.raises(anyio.ClosedResourceError):
+        await with_left.send_eof()
     await with_right.aclose()
+
+
+@virtual
+async def test_a_wire_as_a_stream_ends_one_direction_alone() -> None:
+    left, right = wire_pair(latency=0.1)
+    with_left, with_right = WireStream(left), WireStream(right)
+    await with_left.send(b"last")
+    await with_left.send_eof()
+    await with_left.send_eof()
+    assert await with_right.receive() == b"last"
+    with pytest.raises(anyio.EndOfStream):
+        await with_right.receive()
+    await with_right.send(b"answer")
+    assert await with_left.receive() == b"answer"
+    await with_right.aclose()
+    with pytest.raises(anyio.EndOfStream):
+        await with_left.receive()
+    await with_left.aclose()
+
+
+@virtual
+async def test_before_there_are_tasks_nobody_says_the_end_alone() -> None:
+    left, right = memory_streams()
+    wire = StreamWire(left)
+    wire.start(lambda chunk: None, lambda error: None, lambda: None)
+    wire.shutdown()
+    with anyio.move_on_after(1) as scope:
+        await right.receive()
+    assert scope.cancelled_caught
+    await wire.aclose()
+    await right.aclose()
 
 
 @virtual

@@ -16,7 +16,8 @@ import trustme
 from anyio.streams.tls import TLSAttribute
 
 from wsclient.errors import CertificateError, ConnectError, Phase, Reason
-from wsclient.testing.contract import WIRE_CHECKS, WireCheck, lend
+from wsclient.testing.contract import WIRE_CHECKS, WireCheck
+from wsclient.testing.tap import lend
 from wsclient.testing.wires import SimulatedWire, wire_pair
 from wsclient.transport.backend import wire_of
 from wsclient.transport.dial import dial

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import anyio
-from anyio.abc import TaskGroup
 
-from ..wire import Spawn, Wire
+from ..wire import Wire
+from .tap import Tap
 
-__all__ = ("WIRE_CHECKS", "MakePair", "Tap", "WireCheck", "check_wire", "lend")
+__all__ = ("WIRE_CHECKS", "MakePair", "WireCheck", "check_wire")
 
 MakePair = Callable[[], AbstractAsyncContextManager[tuple[Wire, Wire]]]
 """Makes two wires connected to each other, not started; closes what is left."""
@@ -19,94 +19,6 @@ MakePair = Callable[[], AbstractAsyncContextManager[tuple[Wire, Wire]]]
 _MOMENT = 0.02  # seconds in which nothing may happen; waiting longer only finds more
 _PART = 300_000  # bytes of a flood that are written at once
 _MOST = 32 * 1_048_576  # more than any kernel holds
-
-
-def lend(group: TaskGroup) -> Spawn:
-    """Return what :meth:`Wire.adopt` takes: tasks of this group."""
-
-    async def run(task: Callable[[], Awaitable[None]]) -> None:
-        await task()
-
-    def spawn(task: Callable[[], Awaitable[None]]) -> None:
-        group.start_soon(run, task)
-
-    return spawn
-
-
-class Tap:
-    """
-    Starts a wire, writes down what it is told and checks the order of it.
-
-    Attributes:
-        received: all bytes that were fed.
-        feeds: how many times.
-        ended: ``"eof"`` or the error, once it was told.
-        drained: how many times.
-        on_feed: called after each chunk was written down.
-        on_drained: called after it was counted.
-
-    """
-
-    def __init__(self, wire: Wire, group: TaskGroup, *, adopt: bool = True) -> None:
-        self.wire = wire
-        self.received = bytearray()
-        self.feeds = 0
-        self.ended: Exception | str | None = None
-        self.drained = 0
-        self.closed_here = False
-        self.violations: list[str] = []
-        self.on_feed: Callable[[], None] = lambda: None
-        self.on_drained: Callable[[], None] = lambda: None
-        self._inside = False
-        wire.start(self._fed, self._lost, self._drained)
-        if adopt:
-            wire.adopt(lend(group))
-
-    async def until(self, happened: Callable[[], bool]) -> None:
-        """Pump until it has happened."""
-        while not happened():
-            assert self.ended is None, f"it ended before: {self.ended!r}"
-            await self.wire.pump()
-
-    async def until_ended(self) -> None:
-        """Pump until the end is told."""
-        await self.until_or_ended(lambda: False)
-
-    async def until_or_ended(self, happened: Callable[[], bool]) -> None:
-        """Pump until it has happened or the end is told."""
-        while self.ended is None and not happened():
-            await self.wire.pump()
-
-    def _fed(self, chunk: memoryview | None) -> None:
-        self._told("feed")
-        if chunk is None:
-            self.ended = "eof"
-            return
-        if not chunk:
-            self.violations.append("an empty chunk")
-        self.received += chunk
-        self.feeds += 1
-        self._inside = True
-        self.on_feed()
-        self._inside = False
-
-    def _lost(self, error: Exception) -> None:
-        self._told("lost")
-        self.ended = error
-
-    def _drained(self) -> None:
-        if self.closed_here:
-            self.violations.append("drained after the end")
-        self.drained += 1
-        self.on_drained()
-
-    def _told(self, what: str) -> None:
-        if self._inside:
-            self.violations.append(f"{what} within feed")
-        if self.closed_here:
-            self.violations.append(f"{what} after the end was made here")
-        if self.ended is not None:
-            self.violations.append(f"{what} after {self.ended!r}")
 
 
 @asynccontextmanager
@@ -340,6 +252,44 @@ async def drain_feeds_what_is_readable_even_while_paused(
         assert 0 < len(b.received) - 3 < 100_000
 
 
+async def shutdown_says_the_end_and_goes_on_with_the_peers_words(
+    left: Wire, right: Wire
+) -> None:
+    async with _taps(left, right) as (a, b):
+        async with anyio.create_task_group() as group:
+            group.start_soon(b.until_ended)
+            a.wire.write(b"that is all")
+            await a.wire.flush()
+            a.wire.shutdown()
+            a.wire.shutdown()
+        assert (bytes(b.received), b.ended) == (b"that is all", "eof")
+        with anyio.move_on_after(_MOMENT) as scope:
+            await a.wire.pump()
+        assert scope.cancelled_caught, "it has ended both directions"
+        b.wire.write(b"one more word")
+        b.closed_here = True
+        async with anyio.create_task_group() as group:
+            group.start_soon(a.until_ended)
+            await b.wire.aclose()
+        assert (bytes(a.received), a.ended) == (b"one more word", "eof")
+
+
+async def shutting_down_within_feed_goes_on_with_the_peers_words(
+    left: Wire, right: Wire
+) -> None:
+    async with _taps(left, right) as (a, b):
+        b.on_feed = b.wire.shutdown
+        flood = _pattern(1_000_000)
+        a.wire.write(flood)
+        async with anyio.create_task_group() as group:
+            group.start_soon(b.until_ended)
+            await a.until_ended()
+            assert a.ended == "eof"
+            a.closed_here = True
+            await a.wire.aclose()
+        assert (b.received == flood, b.ended) == (True, "eof")
+
+
 async def finish_says_the_end_without_waiting(left: Wire, right: Wire) -> None:
     async with _taps(left, right) as (a, b):
         a.wire.write(b"that is all")
@@ -488,6 +438,8 @@ WIRE_CHECKS: tuple[WireCheck, ...] = (
     pump_returns_after_each_feed,
     pause_stops_the_flow,
     drain_feeds_what_is_readable_even_while_paused,
+    shutdown_says_the_end_and_goes_on_with_the_peers_words,
+    shutting_down_within_feed_goes_on_with_the_peers_words,
     finish_says_the_end_without_waiting,
     abort_wakes_and_silences,
     aborting_within_feed_ends_there,

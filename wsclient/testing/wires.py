@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -331,7 +332,10 @@ class _Pulled(PulledWire):
         for event in self._waiting:
             event.set()
 
-    def _close(self, *, fin: bool) -> None:
+    def _say_end(self) -> None:
+        self._sock.shutdown(socket.SHUT_WR)
+
+    def _close(self) -> None:
         self._sock.close()
         self._stir()
 

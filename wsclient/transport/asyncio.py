@@ -215,11 +215,14 @@ class AsyncioWire(asyncio.BufferedProtocol):
     def buffered(self) -> int:
         return 0 if self._gone else self._transport.get_write_buffer_size()
 
-    def finish(self) -> None:
-        if not self._over:
-            # What the transport still holds the kernel has refused just now.
+    def shutdown(self) -> None:
+        if not self._gone:
             with suppress(OSError):  # not connected any more: nothing to say it to
                 self._sock.shutdown(socket.SHUT_WR)
+
+    def finish(self) -> None:
+        if not self._over:
+            self.shutdown()  # what the transport holds the kernel refused just now
             self.abort()
 
     def abort(self) -> None:

@@ -75,8 +75,12 @@ class PulledWire(ABC):
         """Wait until sending may do, or :meth:`_close` was called."""
 
     @abstractmethod
-    def _close(self, *, fin: bool) -> None:
-        """Close it and wake who waits for it; ``fin``: say the end first."""
+    def _say_end(self) -> None:
+        """Say FIN, if there is anybody to say it to."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Close it and wake who waits for it."""
 
     @abstractmethod
     def time(self) -> float:
@@ -172,16 +176,21 @@ class PulledWire(ABC):
     def buffered(self) -> int:
         return len(self._unsent)
 
+    def shutdown(self) -> None:
+        if not self._over:
+            self._say_end()
+
     def finish(self) -> None:
         if not self._over:
             with suppress(OSError):  # it takes no more: what is left is dropped
                 while self._unsent:
                     self._send_some()
-            self._end(fin=True)
+            self._say_end()
+            self._end()
 
     def abort(self) -> None:
         if not self._over:
-            self._end(fin=False)
+            self._end()
 
     async def aclose(self) -> None:
         self._silent = True
@@ -271,15 +280,15 @@ class PulledWire(ABC):
     def _lose(self, error: Exception) -> None:
         if not self._over:
             lost = _nothing if self._silent else self._lost
-            self._end(fin=False)
+            self._end()
             lost(error)
 
-    def _end(self, *, fin: bool) -> None:
+    def _end(self) -> None:
         self._over = self._silent = True
         self._feed = self._lost = self._drained = _nothing
         self._failure = None
         self._unsent.clear()
-        self._close(fin=fin)
+        self._close()
         self._wake()
 
     async def _park(self) -> None:

@@ -53,6 +53,7 @@ class StreamWire:
         self._moving: anyio.CancelScope | None = None
         self._failure: Exception | None = None  # of a send; not yet told
         self._silent = False  # nothing will be fed any more
+        self._ending = False  # the end of what we write was said
         self._over = False
         self._closed = False
         self._parked: list[anyio.Event] = []
@@ -132,6 +133,12 @@ class StreamWire:
     @property
     def buffered(self) -> int:
         return len(self._unsent)
+
+    def shutdown(self) -> None:
+        """Say the end, if the stream can; before :meth:`adopt` not yet."""
+        if not (self._over or self._ending or self._spawn is None):
+            self._ending = True
+            self._spawn(self._say_end)
 
     def finish(self) -> None:
         if self._spawn is None or self._failure is not None:
@@ -321,8 +328,7 @@ class WireStream(ByteStream):
     """
     A wire as a byte stream of anyio's, for code that speaks those.
 
-    It starts the wire. A cancelled :meth:`send` takes nothing back. There is no end of
-    one direction alone: :meth:`send_eof` raises NotImplementedError, as TLS does.
+    It starts the wire. A cancelled :meth:`send` takes nothing back.
 
     """
 
@@ -376,7 +382,19 @@ class WireStream(ByteStream):
             self._check()
 
     async def send_eof(self) -> None:
-        raise NotImplementedError("a wire cannot end one direction alone")
+        """
+        Say the end of what is sent; receiving goes on.
+
+        Raises:
+            BrokenResourceError: the wire failed; the cause says how.
+            ClosedResourceError: this end was closed.
+
+        """
+        await anyio.lowlevel.checkpoint()
+        self._check()
+        await self._wire.flush()
+        self._check()
+        self._wire.shutdown()
 
     async def aclose(self) -> None:
         self._closed = True

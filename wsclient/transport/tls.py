@@ -71,6 +71,8 @@ class TLSWire:
         self._no_more = False  # EOF below
         self._failure: Exception | None = None  # lost below
         self._silent = False  # nothing will be fed any more
+        self._half_closed = False  # by us; said when no record waits to be read
+        self._decrypting = False
         self._over = False
         self._owed = bytearray()  # plain text that has to wait for the peer
         self._paid = anyio.Event()
@@ -202,6 +204,12 @@ class TLSWire:
     def buffered(self) -> int:
         return len(self._owed) + self._inner.buffered
 
+    def shutdown(self) -> None:
+        if not (self._over or self._half_closed):
+            self._half_closed = True
+            if not self._decrypting:
+                self._half_close()
+
     def finish(self) -> None:
         if not self._over:
             self._say_end()
@@ -275,6 +283,8 @@ class TLSWire:
 
     def _decrypt(self, *, again: bool = False) -> None:
         """Feed all whole records; then what ended the wire, if anything did."""
+        half_closed = self._half_closed
+        self._decrypting = True
         try:
             while (self._incoming.pending or again) and not self._silent:
                 again = False
@@ -290,6 +300,9 @@ class TLSWire:
             self._hear_end()
         except ssl.SSLError as error:
             self._failure = error
+        self._decrypting = False
+        if self._half_closed and not half_closed:
+            self._half_close()
         self._pay()
         self._push()  # answers to key updates and renegotiations, and alerts
         if self._no_more and not self._silent and self._failure is None:
@@ -320,11 +333,21 @@ class TLSWire:
             lost(error)
 
     def _say_end(self) -> None:
+        self._close_notify()
+        self._push()
+        self._end()
+
+    def _half_close(self) -> None:
+        """Say close_notify, then FIN; all records there are have been read."""
+        if not self._over:
+            self._close_notify()
+            if self._push():
+                self._inner.shutdown()
+
+    def _close_notify(self) -> None:
         """Say close_notify, not waiting for the peer's (RFC 8446, 6.1)."""
         with suppress(ssl.SSLError):  # it wants the peer's, or there is no session yet
             self._tls.unwrap()
-        self._push()
-        self._end()
 
     def _end(self) -> None:
         self._over = self._silent = True

@@ -47,11 +47,12 @@ class TrioWire(PulledWire):
         with suppress(trio.ClosedResourceError):
             await trio.lowlevel.wait_writable(self._sock)
 
-    def _close(self, *, fin: bool) -> None:
+    def _say_end(self) -> None:
+        with suppress(OSError):  # not connected any more: nothing to say it to
+            self._sock.shutdown(socket.SHUT_WR)
+
+    def _close(self) -> None:
         trio.lowlevel.notify_closing(self._sock)
-        if fin:
-            with suppress(OSError):  # not connected any more: nothing to say it to
-                self._sock.shutdown(socket.SHUT_WR)
         self._sock.close()
 
     def time(self) -> float:
