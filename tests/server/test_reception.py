@@ -190,7 +190,7 @@ async def test_only_pages_of_known_origins_may_connect(
         (upgrade(*[f"X-{n}: 1" for n in range(130)]), 431),
         (upgrade("X: " + "a" * 8192), 431),
         (upgrade(*[f"X-{n}: {'a' * 8000}" for n in range(9)]), 431),
-        (upgrade().replace(b"HTTP/1.1", b"HTTP/1.0"), 505),
+        (upgrade().replace(b"HTTP/1.1", b"HTTP/2.0"), 505),
     ],
 )
 async def test_a_bad_request_is_told_what_is_bad(
@@ -207,6 +207,13 @@ async def test_a_bad_request_is_told_what_is_bad(
     assert answer.headers["connection"] == connection
     assert visit.connection is None
     assert not errors()
+
+
+async def test_in_http_1_0_an_upgrade_is_none() -> None:
+    """So does a proxy ask that was told of no upgrades (RFC 9110, 7.8)."""
+    answer = await told(upgrade().replace(b"HTTP/1.1", b"HTTP/1.0"))
+    assert answer.status == 426
+    assert answer.body == b"the request asks for no upgrade\n"
 
 
 async def test_426_says_which_version_would_do() -> None:
@@ -275,6 +282,12 @@ async def test_plain_http_and_websocket_share_a_port(process_request: Any) -> No
     assert answer.headers["content-length"] == "5"
     answer = await told(upgrade(), process_request=process_request)
     assert answer.status == 101
+
+
+async def test_a_health_check_in_http_1_0_is_answered() -> None:
+    """As haproxy asks unless told otherwise: without a Host."""
+    answer = await told(b"GET /health HTTP/1.0\r\n\r\n", process_request=health)
+    assert (answer.status, answer.body) == (200, b"fine\n")
 
 
 async def test_plain_http_that_nobody_answers_is_asked_to_upgrade() -> None:

@@ -309,11 +309,13 @@ class ServerHandshake:
         target = event.target.decode("latin-1")
         method = event.method.decode("latin-1")
         self._head_only = method == "HEAD"  # its answer has no body (RFC 9110, 9.3.2)
-        if event.http_version < b"1.1" or event.http_version >= b"2":
+        if event.http_version >= b"2":
             raise _Refused("the request is not HTTP/1.1", 505)
         if len(target) > self._limits.max_header_size:
             raise _Refused("the request target is too long", 414)
-        upgrade = bool(header_values(headers, "Upgrade"))
+        # In HTTP/1.0 it says nothing (RFC 9110, 7.8); proxies speak that unless told.
+        newest = event.http_version >= b"1.1"
+        upgrade = newest and bool(header_values(headers, "Upgrade"))
         plain = self._plain_http and not upgrade
         if method != "GET" and not (plain and method == "HEAD"):
             allowed = "GET, HEAD" if self._plain_http else "GET"
