@@ -11,18 +11,26 @@ import wsclient
 from wsclient.cli import main
 
 
-def test_help_names_the_command_and_its_options(
+def test_help_names_the_commands_and_their_options(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as left:
         main(["--help"])
     assert left.value.code == 0
-    assert "demo" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "connect" in output
+    assert "demo" in output
     with pytest.raises(SystemExit) as left:
         main(["demo", "--help"])
     assert left.value.code == 0
     output = capsys.readouterr().out
     for option in "--duration", "--seed", "--backend", "--plain":
+        assert option in output
+    with pytest.raises(SystemExit) as left:
+        main(["connect", "--help"])
+    assert left.value.code == 0
+    output = capsys.readouterr().out
+    for option in "URL", "--header", "--wait", "--reconnect", "exit status":
         assert option in output
 
 

@@ -160,7 +160,7 @@ def test_it_ends_quietly_when_nobody_reads_on() -> None:
         assert process.stdout.readline().startswith("wsclient demo")
         process.stdout.close()
         assert process.stderr.read() == ""
-    assert process.returncode == 130
+    assert process.returncode == 141
 
 
 @pytest.mark.parametrize(

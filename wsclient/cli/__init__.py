@@ -1,4 +1,4 @@
-"""The command line: ``wsclient demo``."""
+"""The command line: ``wsclient connect`` and ``wsclient demo``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from random import SystemRandom
+from typing import TypeAlias
 
-from .demo import Settings, run
+from . import connect, demo
+from .options import add_options, settings_of
 
 __all__ = ("main",)
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,17 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help(sys.stderr)
         return 2
-    seed = options.seed
-    if seed is None:
-        seed = SystemRandom().randrange(1, 10_000)
-    return run(
-        Settings(
-            duration=options.duration,
-            seed=seed,
-            backend=options.backend,
-            plain=options.plain,
-        )
-    )
+    status: int = options.run(options)
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,7 +37,29 @@ def _parser() -> argparse.ArgumentParser:
     version = import_module("..", __name__).__version__  # the face knows it
     parser.add_argument("--version", action="version", version=f"wsclient {version}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    demo = commands.add_parser(
+    _add_connect(commands)
+    _add_demo(commands)
+    return parser
+
+
+def _add_connect(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "connect",
+        help="talk to a server by hand, or from a script",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(parser)
+
+    def run(options: argparse.Namespace) -> int:
+        if options.slash and options.reconnect:
+            parser.error("argument --slash: not allowed with argument --reconnect")
+        return connect.run(settings_of(options))
+
+    parser.set_defaults(run=run)
+
+
+def _add_demo(commands: Commands) -> None:
+    parser = commands.add_parser(
         "demo",
         help="a client that lives through drops, refusals, stalls and a restart",
         description=(
@@ -52,26 +69,39 @@ def _parser() -> argparse.ArgumentParser:
             "exit status is 0 if they agree, 1 if not, 130 if it was interrupted."
         ),
     )
-    demo.add_argument(
+    parser.add_argument(
         "--duration",
         type=_duration,
         default=30.0,
         metavar="SECONDS",
         help="how long it takes, about (default: 30)",
     )
-    demo.add_argument(
+    parser.add_argument(
         "--seed", type=int, metavar="N", help="the same troubles again (default: any)"
     )
-    demo.add_argument(
+    parser.add_argument(
         "--backend",
         choices=("asyncio", "trio"),
         default="asyncio",
         help="the event loop (default: asyncio)",
     )
-    demo.add_argument(
+    parser.add_argument(
         "--plain", action="store_true", help="lines instead of the live view"
     )
-    return parser
+    parser.set_defaults(run=_demo)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    seed = options.seed
+    if seed is None:
+        seed = SystemRandom().randrange(1, 10_000)
+    settings = demo.Settings(
+        duration=options.duration,
+        seed=seed,
+        backend=options.backend,
+        plain=options.plain,
+    )
+    return demo.run(settings)
 
 
 def _duration(text: str) -> float:

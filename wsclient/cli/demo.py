@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 import tempfile
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 
@@ -26,6 +24,7 @@ from ..supervisor import (
 )
 from .host import Host, HostError
 from .ledger import Message, Verdict, compare, read_ledger
+from .running import INTERRUPTED, run_command
 from .schedule import CHANNELS, GENERATION, Due, schedule
 from .story import LogLines, Story
 from .view import HINT, has_rich, report, showing
@@ -35,7 +34,7 @@ __all__ = ("SERVER", "Settings", "run")
 SERVER = (sys.executable, "-m", "wsclient.cli.demo_server")
 SPARE = 60.0  # seconds beyond twice the duration after which it has failed
 
-AGREE, DISAGREE, INTERRUPTED = 0, 1, 130
+AGREE, DISAGREE = 0, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,26 +270,10 @@ def run(settings: Settings) -> int:
     Run the demo and return the exit status.
 
     0: the ledgers agree, 1: they do not, or it could not be finished, 2: this Python
-    lacks what was asked for, 130: it was interrupted, or nobody reads what it says, and
-    nothing was wrong.
+    lacks what was asked for, 130: it was interrupted and nothing was wrong, 141: nobody
+    reads what it says.
 
     """
-    if settings.backend == "trio" and find_spec("trio") is None:
-        print(
-            "trio is not installed: pip install 'wsclient[trio]', or leave out "
-            "--backend trio",
-            file=sys.stderr,
-        )
-        return 2
     if not settings.plain and not has_rich():
         print(HINT)
-    status = INTERRUPTED
-    try:
-        status = anyio.run(demonstrate, settings, backend=settings.backend)
-        sys.stdout.flush()
-    except* KeyboardInterrupt:
-        pass  # where signals cannot be received, and before and after they are
-    except* BrokenPipeError:
-        # Nobody reads on, as behind `| head`; nor is there anybody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return status
+    return run_command(demonstrate, settings, backend=settings.backend)
