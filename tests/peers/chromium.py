@@ -32,11 +32,28 @@ FLAGS = (
     "--ignore-certificate-errors",
 )
 
-# DevTools names its events by "method"; those of a domain come once it is enabled.
-EVENTS = wsclient.JsonTopics(
-    key="method",
-    subscribe=lambda event: {"id": 0, "method": f"{event.partition('.')[0]}.enable"},
+# The events that pages are asked for; the number of each, below 0, asks for its domain.
+EVENTS = (
+    "Page.loadEventFired",
+    "Network.webSocketFrameError",
+    "Runtime.consoleAPICalled",
 )
+
+
+def enable(event: str) -> Json:
+    """Say that the events of this one's domain are wanted."""
+    number = -1 - EVENTS.index(event)
+    return {"id": number, "method": f"{event.partition('.')[0]}.enable"}
+
+
+def enabled(answer: Json) -> str | None:
+    """Return the event that was asked for, if this answers :func:`enable`."""
+    number = answer.get("id", 0)
+    return EVENTS[-1 - number] if number < 0 else None
+
+
+# DevTools names its events by "method".
+TOPICS = wsclient.JsonTopics(key="method", subscribe=enable, ack=enabled)
 
 
 def executable() -> str:
@@ -148,7 +165,7 @@ class DevTools:
 async def devtools(url: str) -> AsyncIterator[DevTools]:
     """Talk to an endpoint."""
     async with (
-        wsclient.Client(url, subprotocol=EVENTS, max_message_size=64 << 20) as client,
+        wsclient.Client(url, subprotocol=TOPICS, max_message_size=64 << 20) as client,
         anyio.create_task_group() as group,
     ):
         tools = DevTools(client)
@@ -163,6 +180,13 @@ class Page:
     def __init__(self, tools: DevTools, target: str) -> None:
         self.tools = tools
         self.target = target
+
+    async def go(self, url: str) -> None:
+        """Go to a URL and wait until it is loaded."""
+        async with self.tools.client.subscribe("Page.loadEventFired") as loaded:
+            await loaded.acknowledged()
+            await self.tools.call("Page.navigate", url=url)
+            await loaded.recv()
 
     async def evaluate(self, script: str) -> Any:
         """
@@ -192,11 +216,13 @@ class Page:
 
 
 @asynccontextmanager
-async def page(chromium: Chromium, url: str = "about:blank") -> AsyncIterator[Page]:
-    """Open a page, and close it in the end."""
+async def page(chromium: Chromium) -> AsyncIterator[Page]:
+    """Open an empty page, and close it in the end."""
     async with devtools(chromium.url) as whole:
-        target = (await whole.call("Target.createTarget", url=url))["targetId"]
+        made = await whole.call("Target.createTarget", url="about:blank")
+        target = made["targetId"]
         async with devtools(chromium.url_of(target)) as tools:
             yield Page(tools, target)
-        with anyio.move_on_after(5, shield=True):
-            await whole.call("Target.closeTarget", targetId=target)
+        close = {"method": "Target.closeTarget", "params": {"targetId": target}}
+        # A test may have killed the browser: then there is nothing to close.
+        await whole.client.send({"id": 0, **close}, when_down="drop")

@@ -14,6 +14,8 @@ from .certificates import Certificates
 from .chromium import Chromium, browser, page
 from .clients import LACKS, Process, Visitor, process
 from .nats import Nats, nats_server
+from .proxies import MAKES as PROXIES
+from .proxies import Proxy, proxying
 from .servers import MAKES, Server, running
 
 
@@ -72,6 +74,27 @@ async def visitor(request: pytest.FixtureRequest) -> AsyncIterator[Visitor]:
         return
     async with page(request.getfixturevalue("chromium")) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def proxies(
+    tmp_path_factory: pytest.TempPathFactory, certificates: Certificates
+) -> Iterator[Callable[[str], Proxy]]:
+    """Give a proxy of each make, started when it is first asked for."""
+    with ExitStack() as stack:
+
+        @cache
+        def proxy_of(make: str) -> Proxy:
+            folder = tmp_path_factory.mktemp(make)
+            return stack.enter_context(proxying(make, folder, certificates))
+
+        yield proxy_of
+
+
+@pytest.fixture(params=PROXIES)
+def proxy(request: pytest.FixtureRequest, proxies: Callable[[str], Proxy]) -> Proxy:
+    """Each of the reverse proxies in turn."""
+    return proxies(request.param)
 
 
 @pytest.fixture(params=["ws", "wss"])
