@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
 import pytest
 from anyio.abc import ByteStream, SocketAttribute
+from anyio.lowlevel import checkpoint
 
+from wsclient.tasks import OwnedTasks
 from wsclient.testing.contract import (
     WIRE_CHECKS,
     WireCheck,
@@ -133,6 +135,33 @@ async def test_a_send_cut_short_before_adoption_ends_the_wire() -> None:
     await wire.flush()
     assert [type(error) for error in told] == [ConnectionAbortedError]
     await right.aclose()
+
+
+@virtual
+@pytest.mark.parametrize("begun", [False, True])
+async def test_what_finish_has_to_send_is_sent_though_its_tasks_are_ended(
+    begun: bool,
+) -> None:
+    left, right = wire_pair(capacity=3)
+    wire, other = StreamWire(WireStream(left)), WireStream(right)
+    wire.start(lambda chunk: None, print, lambda: None)
+    heard = bytearray()
+
+    async def hear() -> None:
+        with suppress(anyio.EndOfStream):
+            while True:
+                heard.extend(await other.receive())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(hear)
+        async with OwnedTasks(print) as tasks:
+            wire.adopt(tasks.start_soon)
+            wire.write(b"the last words")
+            if begun:
+                await checkpoint()
+            wire.finish()
+    assert heard == b"the last words"
+    await other.aclose()
 
 
 @virtual

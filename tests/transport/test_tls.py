@@ -21,6 +21,7 @@ from wsclient.testing.tap import lend
 from wsclient.testing.wires import SimulatedWire, wire_pair
 from wsclient.transport.backend import wire_of
 from wsclient.transport.dial import dial
+from wsclient.transport.stream import StreamWire, WireStream
 from wsclient.transport.tls import TLSWire, secure
 from wsclient.wire import Wire
 
@@ -223,6 +224,27 @@ async def test_a_handshake_that_fails_names_its_phase_and_closes_the_wire(
     assert caught.value.host == "localhost:1"
     assert caught.value.__cause__ is not None
     assert left.write(b"over"), "the wire has ended"
+    right.abort()
+
+
+@virtual
+@pytest.mark.parametrize("fault", [_hang_up, _reset, _speak_http])
+async def test_a_handshake_that_fails_over_a_foreign_stream_closes_that_too(
+    fault: Callable[[SimulatedWire], None], certificates: Certificates
+) -> None:
+    left, right = wire_pair(latency=0.1)
+    stream = WireStream(left)
+    fault(right)
+    with pytest.raises(ConnectError) as caught:
+        await secure(
+            StreamWire(stream),
+            certificates.client,
+            host="localhost",
+            dialled="localhost:1",
+        )
+    assert (caught.value.reason, caught.value.phase) == (Reason.TLS, Phase.TLS)
+    with pytest.raises(anyio.ClosedResourceError):
+        await stream.receive()
     right.abort()
 
 

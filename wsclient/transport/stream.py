@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from math import inf
 from typing import Any
 
 import anyio
@@ -145,6 +146,9 @@ class StreamWire:
             self.abort()
         elif not self._over:
             self._end()
+            if self._moving is not None:  # its task may be ended before it has sent
+                self._moving.deadline = self.time() + GRACE
+                self._moving.shield = True
             self._spawn(self._finish)
 
     def abort(self) -> None:
@@ -217,8 +221,9 @@ class StreamWire:
     async def _move(self) -> None:
         """Send what is unsent; one task at a time, and never cut short by a user."""
         self._sending = True
+        last = self.time() + GRACE if self._over else inf
         try:
-            with anyio.CancelScope() as self._moving:
+            with anyio.CancelScope(deadline=last, shield=self._over) as self._moving:
                 while self._unsent and self._failure is None:
                     await self._send_some()
         finally:

@@ -102,12 +102,19 @@ class TLSWire:
             self._push()  # the alert that says why
             self._end()
             self._inner.finish()
+            await self._let_go()
             raise
         except BaseException:
             self.abort()
+            await self._let_go()
             raise
         # Until start() says who takes it, nothing more is read.
         self._inner.pause()
+
+    async def _let_go(self) -> None:
+        """A wire over a foreign stream has nobody yet to close it for it."""
+        with anyio.CancelScope(shield=True):
+            await self._inner.aclose()
 
     def _shake(self) -> bool:
         """Go one step; return whether the handshake is done."""
@@ -118,8 +125,10 @@ class TLSWire:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
             self._push()
-            if self._failure is not None:
+            if isinstance(self._failure, OSError):
                 raise self._failure from None
+            if self._failure is not None:  # a foreign stream has errors of its own
+                raise ConnectionAbortedError(text_of(self._failure)) from self._failure
             if self._no_more:
                 raise _ragged() from None
             return False
