@@ -14,19 +14,16 @@ NAME = re.compile(r"test_((?:s\d+_)+)")
 
 # Rows that must be shown at the level of the whole client, on both backends.
 WHOLE = frozenset(
-    {1, 4, 6, 8, 10, 13, 14, 16, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33}
-    | {39, 40, 44, 45, 46, 47, 48, 50, 51}
+    {1, 4, 5, 6, 8, 10, 13, 14, 16, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33}
+    | {35, 36, 37, 38, 39, 40, 44, 45, 46, 47, 48, 50, 51, 52}
 )
 
 # A connection's own rows: shown below, without a client around them.
 BELOW = {
-    5: "an upgrade that is answered byte by byte",
     18: "certificates",
     29: "connecting, cancelled at every point",
     30: "a peer that stops reading",
     34: "a large frame that comes slowly",
-    36: "a flood of pings",
-    52: "refusals with endless bodies",
     55: "a server's clients that vanish",
     56: "a server's end with mute clients",
     57: "a server's clients that say nothing",
@@ -35,13 +32,6 @@ BELOW = {
 # Shown by tests that are named for their room's words.
 ELSEWHERE = {
     17: ("test_an_address_that_answers_nothing_does_not_keep_the_next_waiting",),
-    35: (
-        "test_a_bomb_is_not_inflated_beyond_the_limit",
-        "test_the_size_limit_is_exact_compressed_or_not",
-        "test_the_limit_counts_what_comes_out_of_compression",
-    ),
-    37: ("test_fragments_are_counted_empty_ones_too",),
-    38: ("test_control_frames_come_between_fragments",),
 }
 
 # What the product does not have yet.

@@ -264,11 +264,13 @@ def test_the_words_of_overflow_and_when_down_are_all_there() -> None:
 
 def test_the_limits_are_those_of_the_code() -> None:
     rows = table_of("docs/security.md", "limits")
-    stated = {names_in(name)[0]: eval(names_in(cell)[0]) for name, cell, _ in rows}
-    assert stated == {
-        "max_message_size": 2**20,
-        **{name: getattr(Limits(), name) for name in Limits.__slots__},
-    }
+    stated = {names_in(row[0])[0]: eval(names_in(row[1])[0]) for row in rows}
+    served = inspect.signature(wsclient.serve).parameters
+    bounds = {name: getattr(Limits(), name) for name in Limits.__slots__}
+    assert set(bounds) <= set(stated)
+    bounds |= {name: served[name].default for name in set(stated) - set(bounds)}
+    assert stated == bounds
+    assert {name for name in served if name.startswith("max_")} <= set(stated)
 
 
 # Errors.
