@@ -483,6 +483,19 @@ async def test_what_comes_while_one_types_does_not_garble_it(backend: Backend) -
         assert await screen.ends() == 0
 
 
+async def test_a_line_that_the_terminal_has_cut_is_not_sent(backend: Backend) -> None:
+    async with serving() as server, terminal(server.url, *backend) as screen:
+        await screen.shows(f"= connected to {server.url} (compression)", ">")
+        screen.type("x" * 5000)
+        screen.type("\n")
+        cut = "! a line was not sent: terminals cut it here; send it from a file"
+        await screen.shows(cut, ">")
+        screen.type("short\n")
+        await screen.shows(cut, "> short", "< short", ">")
+        screen.type("\x04")
+        assert await screen.ends() == 1
+
+
 async def test_ctrl_c_leaves(backend: Backend) -> None:
     async with serving() as server, terminal(server.url, *backend) as screen:
         await screen.shows(f"= connected to {server.url} (compression)", ">")

@@ -12,6 +12,8 @@ import pytest
 from wsclient.cli import main
 from wsclient.cli.options import Settings, add_options, settings_of
 
+from ..docs.pages import table_of
+
 URL = "ws://localhost/"
 
 
@@ -70,6 +72,16 @@ def test_what_is_said_about_the_conversation(
     words: list[str], name: str, value: object
 ) -> None:
     assert getattr(said(*words), name) == value
+
+
+def test_every_option_is_on_its_page() -> None:
+    parser = argparse.ArgumentParser(add_help=False)
+    add_options(parser)
+    there = [
+        ", ".join(f"`{each}`" for each in a.option_strings) for a in parser._actions
+    ]
+    rows = table_of("docs/command-line.md", "connect")
+    assert [row[0] for row in rows] == [each for each in there if each]
 
 
 def test_certificates_are_checked_unless_that_is_waived() -> None:

@@ -46,6 +46,7 @@ from .terminal import Lines, Screen, is_dialogue
 
 __all__ = ("run",)
 
+CUT = 4095  # bytes of a line at a terminal: POSIX has them cut silently (MAX_CANON)
 ENOUGH = 1.0  # seconds for the answers to the last line that did not come from a hand
 BODY = 500  # characters shown of what a server says with a refusal
 FINE = frozenset(
@@ -149,6 +150,11 @@ class Talk:
         await peer.close()
 
     async def _send(self, peer: Connection | Client, line: bytes) -> None:
+        if len(line) >= CUT and sys.stdin.isatty():
+            self._fail(
+                "a line was not sent: terminals cut it here; send it from a file"
+            )
+            return
         try:
             await peer.send(line if self._settings.binary else line.decode())
         except UnicodeDecodeError:
