@@ -207,6 +207,19 @@ class Naive:
             self.message = None
 
 
+_HEAD = re.compile(rb"([^\n]*)\n(?:\r?[^\r\n][^\n]*\n)*\r?\n")
+
+
+def behind_head(data: bytes, words: bytes) -> bytes:
+    """Return what stands behind the first head with these words in its first line."""
+    position = 0
+    while found := _HEAD.match(data, position):
+        position = found.end()
+        if words in found[1]:
+            break
+    return data[position:]
+
+
 Parameters = Sequence[tuple[str, str | None]]
 """The parameters of permessage-deflate, in an offer or in an answer."""
 

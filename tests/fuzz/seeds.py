@@ -223,6 +223,15 @@ COMPRESSED = {
     ),
     "a-bomb-in-a-bomb": to_client(fragment(bomb(1_000_000, times=2)), size=16),
     "a-bomb-without-a-limit": to_client(fragment(bomb(200_000)), size=None),
+    "a-bomb-told-in-parts": to_client(
+        fragment(bomb(300_000)), size=16, story="told", **IN_HALVES
+    ),
+    "a-bomb-told-and-then-kept": to_client(
+        fragment(bomb(300_000), text=True), story="kept", first=256, then=256
+    ),
+    "a-bomb-told-and-then-dropped": to_server(
+        fragment(bomb(300_000)), size=70_000, story="dropped", first=256, then=256
+    ),
     "exactly-the-limit": to_client(fragment(bomb(1000)), size=1000, **IN_HALVES),
     "one-byte-more": to_client(fragment(bomb(1001)), size=1000, **IN_HALVES),
     "corrupt-behind-a-bomb": to_client(fragment(bomb(5000) + b"\xff\xff"), size=1000),
@@ -327,6 +336,12 @@ ANSWERS = {
     "heads-without-end": to_client(EARLY_HINTS * 20, limits=NARROW),
     "header-upon-header": to_client(
         agreeing(*(f"X-{i}: y" for i in range(9))), limits=NARROW, **ONE_BY_ONE
+    ),
+    "as-many-headers-as-may-be": to_client(
+        agreeing(*(f"X-{i}: y" for i in range(5))), limits=NARROW
+    ),
+    "one-header-too-many": to_client(
+        agreeing(*(f"X-{i}: y" for i in range(6))), limits=NARROW
     ),
     "a-header-too-long": to_client(agreeing("X: " + "y" * 300), limits=NARROW),
     "a-header-that-never-ends": to_client(
@@ -470,6 +485,12 @@ REQUESTS = {
     "http-1.0": to_server(asking(start="GET / HTTP/1.0")),
     "http-2": to_server(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     "a-target-that-is-no-path": to_server(asking(start="GET http://h/ HTTP/1.1")),
+    "as-many-headers-as-may-be": to_server(
+        asking(*(f"X-{i}: y" for i in range(3))), limits=NARROW
+    ),
+    "one-header-too-many": to_server(
+        asking(*(f"X-{i}: y" for i in range(4))), limits=NARROW
+    ),
     "a-target-too-long": to_server(
         asking(start=f"GET /{'x' * 300} HTTP/1.1"), limits=NARROW
     ),

@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import gc
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, fields
 from functools import cache
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import h11
 
 from wsclient.protocol import (
     URI,
-    CloseReceived,
     Deflate,
     Endpoint,
-    Event,
-    Failed,
     Headers,
     Limits,
-    Part,
-    Ping,
-    Pong,
     Role,
     State,
     parse_uri,
 )
-
-from .naive import Naive, NaiveInflater, Parameters, unframe
 
 # The example of RFC 6455, section 1.3: its answer stands in seeds and dictionaries.
 NONCE = b"the sample nonce"
@@ -181,63 +170,6 @@ def frame(
     return head + bytes(4 if masked else 0) + payload
 
 
-def deliver(
-    us: Endpoint,
-    chunks: Iterable[bytes | memoryview],
-    decide: Callable[[list[Event]], None] | None = None,
-) -> list[Event]:
-    """Feed ``us``; behind events ask whether there are more before new bytes come."""
-    events: list[Event] = []
-    for chunk in chunks:
-        told = us.receive_data(chunk)
-        while told or us.held:
-            events += told
-            if decide is not None:
-                decide(told)
-            told = us.receive_data(b"")
-    return events
-
-
-def joined(events: Iterable[Event]) -> list[Event]:
-    """Put the parts of each message together; one that was not finished is left out."""
-    whole: list[Event] = []
-    data: list[Any] = []
-    for event in events:
-        if not isinstance(event, Part):
-            whole.append(event)
-            continue
-        assert event.data or event.fin, "a part that is not the last is empty"
-        data.append(event.data)
-        if event.fin:
-            whole.append(type(event.data)().join(data))
-            data.clear()
-    return whole
-
-
-def ended(events: Sequence[Event]) -> CloseReceived | Failed | None:
-    """Return what ended the connection: nothing comes behind it."""
-    ends = [event for event in events if isinstance(event, CloseReceived | Failed)]
-    assert ends in ([], [*events[-1:]]), "something came after the end"
-    return ends[0] if ends else None
-
-
-def blurred(events: Iterable[Event]) -> list[Event]:
-    """Leave out how it failed: of two faults in one message either may be met first."""
-    return [Failed(0, "") if isinstance(e, Failed) else e for e in events]
-
-
-def size_of(message: str | bytes) -> int:
-    """Return the size of a message in bytes."""
-    return len(message.encode() if isinstance(message, str) else message)
-
-
-def check_sizes(setup: Setup, events: Iterable[Event]) -> None:
-    """No message is larger than the limit."""
-    for event in events:
-        if isinstance(event, str | bytes) and setup.size is not None:
-            assert size_of(event) <= setup.size
-
-
 def check_head(headers: Headers, limits: Limits) -> None:
     """No header could break a head, and there are not too many of them."""
     assert len(headers) <= limits.max_headers
@@ -248,24 +180,6 @@ def check_head(headers: Headers, limits: Limits) -> None:
         assert not set(name + value) & set("\r\n\0")
         assert len(name + value) <= limits.max_header_size
     assert sum(len(name + value) for name, value in headers) <= limits.max_head_size
-
-
-def check_speech(us: Endpoint, agreed: Parameters | None) -> None:
-    """What we say can be read by who knows what was agreed on, and nothing else."""
-    inflater = NaiveInflater(agreed or (), us.role)
-    for message in ("the same words " * 30, "", "", "the same words " * 30):
-        said = unframe(us.encode(message))
-        assert said.payload is not None
-        assert said.whole
-        assert not said.rest
-        assert said.shortest
-        assert said.masked is (us.role is Role.CLIENT)
-        assert said.first in ((0x81,) if agreed is None else (0x81, 0xC1))
-        payload = said.payload
-        if said.first & 0x40:
-            assert payload  # RFC 7692, 7.2.3.6: an empty one is none
-            payload = inflater.inflate(payload)
-        assert payload.decode() == message
 
 
 def read_answer(said: bytes, method: str) -> tuple[int, Headers, bytes]:
@@ -296,70 +210,3 @@ def refuses(error: type[Exception], call: Callable[[], object]) -> bool:
     except error:
         return True
     return False
-
-
-def check_state(us: Endpoint, events: Sequence[Event], *, closing: bool) -> None:
-    """What was told and what the endpoint is agree (section 4 of the table)."""
-    end = ended(events)
-    if isinstance(end, Failed):
-        assert us.state is State.CLOSED or (us.pending and not closing)
-        assert end.detail.isprintable()
-        assert end.code in (1002, 1007, 1008, 1009)
-    elif end is not None:
-        assert us.state is (State.CLOSED if closing else State.CLOSING_BY_PEER)
-        assert us.close_received is not None
-        assert (us.close_received.code, us.close_received.reason) == (
-            end.code,
-            end.reason,
-        )
-    else:
-        assert us.state is (State.CLOSING_BY_US if closing else State.OPEN)
-    if end is not None:
-        assert not us.half_frame
-        assert us.receive_data(b"\x81\x00" * 3) == []
-
-
-def check_replies(us: Endpoint, events: Sequence[Event], *, closing: bool) -> None:
-    """A peer understands what we answer: the latest pings, then the end."""
-    end = ended(events)
-    pings = [event.payload for event in events if isinstance(event, Ping)]
-    assert us.pending is (not closing and (end is not None or bool(pings)))
-    naive = Naive(masked=us.role is Role.CLIENT)
-    naive.read(us.data_to_send())
-    assert naive.sure
-    said = naive.events
-    if not closing:
-        if end is not None:
-            reason = end.detail if isinstance(end, Failed) else ""
-            assert said.pop() == CloseReceived(end.code, reason)
-        # 5.5.3: of several pings it is enough to answer the latest.
-        assert said == [Pong(payload) for payload in pings[len(pings) - len(said) :]]
-        assert bool(said) is bool(pings)
-    assert not us.pending
-    if end is not None:
-        assert us.state is State.CLOSED
-    assert us.receive_eof() == []
-    assert us.state is State.CLOSED
-
-
-# Code, and the pool of mask keys: of one size whatever a peer does.
-_FIXED = (type, FunctionType, BuiltinFunctionType, MethodType, ModuleType, map)
-
-
-def retained(us: Endpoint) -> int:
-    """Return how many bytes of data an endpoint keeps, wherever it keeps them."""
-    size = 0
-    seen: set[int] = set()
-    found: list[object] = [us]
-    while found:
-        item = found.pop()
-        if id(item) in seen or isinstance(item, _FIXED):
-            continue
-        seen.add(id(item))
-        if isinstance(item, str | bytes | bytearray):
-            size += sys.getsizeof(item)
-        elif type(item).__name__ == "Decompress":  # no container to the collector
-            found += [item.unconsumed_tail, item.unused_data]  # type: ignore[attr-defined]
-        else:
-            found += gc.get_referents(item)
-    return size

@@ -8,21 +8,27 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from wsclient.protocol import Deflate, Endpoint, Event, Failed, Limits, Role
+from wsclient.protocol import (
+    Deflate,
+    Delivery,
+    Endpoint,
+    Event,
+    Failed,
+    Limits,
+    Part,
+    Role,
+)
 
 from ..naive import NaiveInflater, agreed_parameters, may_be_utf8
-from ..shared import (
-    Setup,
-    blurred,
+from ..reading import (
+    TELLING,
+    check_pieces,
     check_replies,
     check_sizes,
     check_state,
     deliver,
-    frame,
-    opened,
-    opposite,
-    read_setup,
 )
+from ..shared import Setup, frame, opened, opposite, read_setup
 
 # What inflating takes besides a message: zlib's window and state, and the blocks in
 # which Python collects its output.
@@ -59,27 +65,38 @@ def target(data: bytes) -> None:
         setup,
         deflate=setup.deflate or Deflate(),
         peers_deflate=setup.peers_deflate or Deflate(),
-        story="",
+        story=setup.story if setup.story in TELLING else "",
     )
     messages = list(read_messages(data))
     wire = b"".join(message.frames(setup.role) for message in messages)
 
     us = opened(setup)
-    tracemalloc.start()
-    whole = deliver(us, [wire])
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    if setup.size is not None:
-        told = sum(sys.getsizeof(event) for event in whole)
-        assert peak - told <= 4 * setup.size + 4 * len(wire) + WORKSPACE
+    whole = measured(setup, us, wire, WORKSPACE)
     check_sizes(setup, whole)
     check_inflated(setup, us, messages, whole)
     check_state(us, whole, closing=False)
     check_replies(us, whole, closing=False)
 
     us = opened(setup)
-    assert blurred(deliver(us, setup.chunks(wire))) == blurred(whole)
+    us.decide(Delivery.IN_PARTS)
+    measured(setup, us, wire, WORKSPACE + 4 * 65536)  # the size of a part
+    check_pieces(setup, wire, whole)
     check_conversation(setup, messages)
+
+
+def measured(setup: Setup, us: Endpoint, wire: bytes, room: int) -> list[Event]:
+    """Read all at once; it takes little more than the largest message."""
+    tracemalloc.start()
+    events = deliver(us, [wire])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    if setup.size is not None:
+        told = sum(
+            sys.getsizeof(event.data if isinstance(event, Part) else event)
+            for event in events
+        )
+        assert peak - told <= 4 * setup.size + 4 * len(wire) + room
+    return events
 
 
 def read_messages(data: bytes) -> Iterator[Message]:

@@ -14,21 +14,9 @@ from wsclient.protocol import (
     State,
 )
 
-from ..naive import agreed_parameters, may_answer
-from ..shared import (
-    ACCEPT,
-    DIALLED,
-    Setup,
-    blurred,
-    check_head,
-    check_sizes,
-    check_speech,
-    check_state,
-    deliver,
-    endpoint,
-    read_setup,
-    retained,
-)
+from ..naive import agreed_parameters, behind_head, may_answer
+from ..reading import blurred, check_reading, deliver, retained
+from ..shared import ACCEPT, DIALLED, Setup, check_head, endpoint, read_setup
 
 
 def target(data: bytes) -> None:
@@ -78,9 +66,8 @@ def check_outcome(setup: Setup, us: Endpoint, data: bytes, events: list[Event]) 
         e for e in rest if isinstance(e, Response | Rejection | HandshakeFailed)
     ]
     if isinstance(outcome, Response):
-        check_state(us, rest, closing=False)
-        check_sizes(setup, rest)
         check_response(setup, us, outcome, data)
+        check_reading(setup, us, behind_head(data, b" 101"), rest, closing=False)
         return
     assert not rest
     assert us.state is State.CLOSED
@@ -108,5 +95,3 @@ def check_response(setup: Setup, us: Endpoint, response: Response, data: bytes) 
     if agreed is not None:
         assert setup.deflate is not None
         assert any(may_answer(offer, agreed) for _, offer in setup.deflate.offers())
-    if us.state is State.OPEN:
-        check_speech(us, agreed)

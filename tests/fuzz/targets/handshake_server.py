@@ -10,21 +10,9 @@ from wsclient.errors import LocalProtocolError
 from wsclient.protocol import Endpoint, Event, HandshakeFailed, Request, Role, State
 from wsclient.protocol.headers import parse_extensions, parse_tokens
 
-from ..naive import agreed_parameters, is_offer, may_answer
-from ..shared import (
-    Setup,
-    blurred,
-    check_head,
-    check_sizes,
-    check_speech,
-    check_state,
-    deliver,
-    endpoint,
-    read_answer,
-    read_setup,
-    refuses,
-    retained,
-)
+from ..naive import agreed_parameters, behind_head, is_offer, may_answer
+from ..reading import blurred, check_reading, deliver, retained
+from ..shared import Setup, check_head, endpoint, read_answer, read_setup, refuses
 
 
 def target(data: bytes) -> None:
@@ -84,9 +72,8 @@ def check_outcome(
         assert not rest
         check_refusal(us, data, said, 403)
         return
-    check_state(us, rest, closing=False)
-    check_sizes(setup, rest)
     check_acceptance(setup, us, request, said)
+    check_reading(setup, us, behind_head(data, b""), rest, closing=False)
 
 
 def check_refusal(us: Endpoint, data: bytes, said: bytes, status: int | None) -> None:
@@ -106,13 +93,17 @@ def check_refusal(us: Endpoint, data: bytes, said: bytes, status: int | None) ->
 def check_request(setup: Setup, request: Request) -> None:
     """It is what RFC 6455, 4.2.1, wants, or plain HTTP that was asked for."""
     check_head(request.headers, setup.limits)
+    names = [name for name, _ in request.headers]
     values = dict(request.headers)
+    assert names.count("host") == 1
     assert request.target.startswith("/")
     assert request.target.isprintable()
     assert len(request.target) <= setup.limits.max_header_size
     assert request.origin in (None, *(v for k, v in request.headers if k == "origin"))
     if request.upgrade:
         assert request.method == "GET"
+        assert names.count("sec-websocket-version") == 1
+        assert names.count("sec-websocket-key") == 1
         assert values["sec-websocket-version"] == "13"
         assert len(b64decode(values["sec-websocket-key"], validate=True)) == 16
     else:
@@ -142,5 +133,3 @@ def check_acceptance(setup: Setup, us: Endpoint, request: Request, said: bytes) 
         offered = [v for k, v in request.headers if k == "sec-websocket-extensions"]
         good = [found for _, found in parse_extensions(offered) if is_offer(found)]
         assert any(may_answer(offer, agreed) for offer in good)
-    if us.state is State.OPEN:
-        check_speech(us, agreed)

@@ -21,6 +21,7 @@ def target(data: bytes) -> None:
         except InvalidURI as error:
             shown = str(error)
         else:
+            assert "#" not in url
             check(uri)
             shown = f"{uri} {uri!r}"
         assert SECRET not in shown or SECRET in text
@@ -53,6 +54,7 @@ def check(uri: URI) -> None:
     assert request.target == uri.target
     assert values["host"] == uri.authority
     if uri.userinfo is not None:
+        assert ":" not in uri.userinfo[0]
         scheme, _, credentials = values["authorization"].partition(" ")
         assert scheme == "Basic"
         assert b64decode(credentials).decode() == ":".join(uri.userinfo)
