@@ -7,8 +7,9 @@ from anyio.lowlevel import checkpoint
 
 from ..errors import Reason
 from ..protocol import State
-from .life import BREATH, DRAIN, Life
+from .life import BREATH, DRAIN
 from .logs import logger
+from .reading import Reading
 from .watch import Alarm
 
 __all__ = ("Attending",)
@@ -16,7 +17,7 @@ __all__ = ("Attending",)
 STAND_IN = 0.02  # seconds without a reader until the attendant reads
 
 
-class Attending(Life):
+class Attending(Reading):
     """The part of a connection that keeps time, and reads when nobody does."""
 
     def _tick(self) -> None:
@@ -46,7 +47,7 @@ class Attending(Life):
                     f"{waiting} messages ({self._queued_bytes} bytes) wait to be"
                     " received",
                 )
-            case Alarm.CLOSE_TIMEOUT:
+            case Alarm.CLOSE_TIMEOUT if not self._fail():
                 self.end(Reason.LOCAL, "the peer did not close within close_timeout")
 
     async def _attend(self) -> None:

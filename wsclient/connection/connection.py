@@ -148,6 +148,7 @@ class Connection(  # pyright: ignore[reportIncompatibleMethodOverride] - "messag
 
     def _start_closing(self, code: int, reason: str) -> None:
         """Send Close if that is still possible; 5.5.1: no data follow it."""
+        self._fail()
         if self._endpoint.state is State.OPEN:
             frame = self._endpoint.close(code, reason)
             self._leaving = True

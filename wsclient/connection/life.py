@@ -9,7 +9,6 @@ from math import inf
 from threading import get_ident
 
 import anyio
-from anyio.lowlevel import checkpoint
 
 from ..errors import (
     ConcurrencyError,
@@ -108,6 +107,7 @@ class Life:
         self._progress = 0
         self._emptied: anyio.Event | None = None
         # The end
+        self._failing: str | None = None  # why, before it is said
         self._facts: Facts | None = None
         self._cause: Exception | None = None
         self._clean = False
@@ -214,7 +214,11 @@ class Life:
                     facts = self._tell(Reason.PEER_CLOSED, Initiator.PEER, text)
                 self._conclude(facts, clean=True)
             case Failed(detail=detail):
-                self._conclude(self._tell(Reason.PROTOCOL_ERROR, Initiator.US, detail))
+                self._failing = detail
+                if self._sink is not None or self._discarding or self._leaving:
+                    self._fail()
+                else:  # who takes messages says so by asking for the next one
+                    self._close_within(LINGER)
             case _:
                 self._opening = event
                 if isinstance(event, Response):
@@ -283,8 +287,9 @@ class Life:
         await self._emptied.wait()
 
     def _reply(self) -> None:
-        """Send what the endpoint owes; pongs wait for room, and only the last stays."""
-        if self._endpoint.state is State.OPEN and not self._room:
+        """Send what the endpoint owes; pongs wait for room, Close for the answers."""
+        later = not self._room or self._failing is not None
+        if later and self._endpoint.state is State.OPEN:
             return
         self._write(self._endpoint.data_to_send())
 
@@ -296,6 +301,9 @@ class Life:
 
     def _tell(self, reason: Reason, initiator: Initiator, detail: str) -> Facts:
         endpoint = self._endpoint
+        if self._failing is not None:  # whatever made an end of it
+            reason, initiator = Reason.PROTOCOL_ERROR, Initiator.US
+            detail = self._failing
         return Facts(
             reason=reason,
             phase=self._phase,
@@ -323,6 +331,22 @@ class Life:
         self.resume()  # the end of TCP is to be seen
         self._wake()
 
+    def _fail(self) -> bool:
+        """
+        Fail the connection (RFC 6455, 7.1.7); return False if that is not due.
+
+        Said as soon as it is known, our Close frame would keep the application from
+        answering the good messages that came before: it has LINGER for that.
+
+        """
+        if self._failing is None or self._facts is not None:
+            return False
+        self._watch.close_at = None
+        self._conclude(self._tell(Reason.PROTOCOL_ERROR, Initiator.US, ""))
+        self._reply()
+        self._settle()
+        return True
+
     def _wake(self) -> None:
         """Let everybody who waits look again."""
         self._turn.wake_all()
@@ -340,16 +364,18 @@ class Life:
         Nothing more will be said: end TCP.
 
         RFC 6455, 7.1.1: the server does it first, so that the client's port is free at
-        once. Who failed the connection reads on for a while: a reset would eat the
-        Close frame that says why.
+        once. Who failed the connection reads on until the peer has ended too: a reset
+        would eat the Close frame that says why.
 
         """
         if self._over:
             return
-        if self._clean and self._endpoint.role is Role.SERVER and not self._blocked:
-            self._finish()
-        else:
-            self._close_within(LINGER)
+        if self._endpoint.role is Role.SERVER and not self._blocked:
+            if self._clean:
+                self._finish()
+                return
+            self._wire.shutdown()
+        self._close_within(LINGER)
 
     def _close_within(self, bound: float) -> None:
         """From now on only one deadline counts; it never moves back."""
@@ -438,40 +464,6 @@ class Life:
             self._watch.resumed(self._time())
             self._wire.resume()
             self._nudge()
-
-    async def _breathe(self) -> None:
-        """Be a checkpoint at least every 32nd time (trio's and anyio's rule)."""
-        self._calls += 1
-        if self._calls >= BREATH:
-            self._calls = 0
-            await checkpoint()
-
-    async def _pump(self) -> None:
-        """Take the reading turn for one feed, or wait until who has it is fed."""
-        if self._reading:
-            self._wanted = True
-            if self._fed is None:
-                self._fed = anyio.Event()
-            await self._fed.wait()
-            return
-        self._reads += 1
-        if not self._reads % BREATH:
-            await checkpoint()  # a pulled wire need not wait to read
-            return  # what came meanwhile is not to be waited for
-        self._reading = True
-        try:
-            await self._wire.pump()
-        finally:
-            self._reading = False
-            if self._fed is not None:
-                self._wake_readers()  # let another take the turn
-            if self._standing is not None:
-                self._nudge()
-
-    def _read_now(self, limit: int) -> None:
-        """Read what is readable; who pumps a pulled wire does so by himself."""
-        if not (self._reading and self._wire.pulled):
-            self._wire.drain(limit)
 
     # -- time -------------------------------------------------------------------
 

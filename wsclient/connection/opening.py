@@ -18,12 +18,12 @@ from ..protocol import (
     Request,
     Response,
 )
-from .life import Life
+from .reading import Reading
 
 __all__ = ("Opening",)
 
 
-class Opening(Life):
+class Opening(Reading):
     """
     The part of a connection that comes before it is one.
 

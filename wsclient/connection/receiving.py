@@ -11,7 +11,8 @@ from anyio.lowlevel import checkpoint
 
 from ..errors import ConcurrencyError, ConnectionClosed, ReceiveTimeout, seconds
 from ..protocol import Delivery
-from .life import BREATH, Life, Sink
+from .life import BREATH, Sink
+from .reading import Reading
 
 __all__ = ("Receiving",)
 
@@ -19,7 +20,7 @@ ENDS_ITERATION = frozenset({1000, 1001, 1005})
 READABLE = 1 << 16  # bytes looked at before recv() says that nothing has come in time
 
 
-class Receiving(Life):
+class Receiving(Reading):
     """The part of a connection that receives."""
 
     _receiving = False
@@ -158,6 +159,7 @@ class Receiving(Life):
         if waiting:
             sink(waiting)
         self._feeding = feeding
+        self._fail()
 
     async def wait_ended(self) -> None:
         """Wait until the connection has ended; on a pulled wire this reads."""

@@ -20,8 +20,9 @@ from ..errors import (
 from ..protocol import (
     State,
 )
-from .life import BREATH, Life
+from .life import BREATH
 from .logs import logger, shown
+from .reading import Reading
 
 __all__ = ("Sendable", "Sending")
 
@@ -36,7 +37,7 @@ Sendable = (
 """What :meth:`Connection.send` takes: a message, or the fragments of one."""
 
 
-class Sending(Life):
+class Sending(Reading):
     """The part of a connection that sends."""
 
     async def send(self, message: Sendable) -> None:
