@@ -312,7 +312,11 @@ ANSWERS = {
     ),
     "compression-nobody-offered": to_client(agreeing(extension())),
     "more-than-was-offered": to_client(
-        agreeing(extension("server_max_window_bits=15")), deflate=TIGHT
+        agreeing(extension("server_no_context_takeover", "server_max_window_bits=10")),
+        deflate=TIGHT,
+    ),
+    "a-limit-that-was-not-offered": to_client(
+        agreeing(extension("client_max_window_bits=10")), deflate=BARE
     ),
     "an-extension-nobody-knows": to_client(
         agreeing("Sec-WebSocket-Extensions: x-webkit-deflate-frame"), deflate=DEFLATE
@@ -532,6 +536,13 @@ HEADERS = {
         "permessage-deflate; server_max_window_bits=09", settings=4
     ),
     "capital-letters": values("PerMessage-Deflate; Server_Max_Window_Bits=9"),
+    "a-window-larger-than-offered": values(
+        "permessage-deflate; server_no_context_takeover; server_max_window_bits=10",
+        settings=3,
+    ),
+    "a-limit-that-was-not-offered": values(
+        "permessage-deflate; client_max_window_bits=10", settings=2
+    ),
     "nothing-but-commas": values(" , ,", "\t,", settings=0),
     "quoted": values(r'a; b="\c\d"; e=f, g'),
     "quotes-that-never-end": values('a; b="c'),
