@@ -22,6 +22,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 MAX_SIZE = 2 << 20
+KEEPALIVE = {"ws_ping_interval": 0.1, "ws_ping_timeout": 0.9}  # uvicorn's, in seconds
 NAMES = ("chat.v2", "chat")  # the better one first
 
 reports: dict[str, asyncio.Future[object]] = {}
@@ -174,12 +175,8 @@ async def uvicorn(ws: str, chain: str, key: str, plain: int, secure: int) -> Non
             if listening == 2:
                 print("listening", flush=True)
 
-    common = {
-        "ws": ws,
-        "ws_max_size": MAX_SIZE,
-        "lifespan": "off",
-        "log_level": "error",
-    }
+    quiet = {"lifespan": "off", "log_level": "error"}
+    common = {"ws": ws, "ws_max_size": MAX_SIZE, **KEEPALIVE, **quiet}
     tls = {"ssl_certfile": chain, "ssl_keyfile": key}
     async with asyncio.TaskGroup() as group:
         for options in {"port": plain}, {"port": secure, **tls}:

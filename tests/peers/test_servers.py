@@ -10,6 +10,7 @@ import ssl
 import anyio
 import pytest
 from anyio.abc import SocketAttribute
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 import wsclient
 
@@ -18,6 +19,11 @@ from .servers import Server, offering
 pytestmark = pytest.mark.real
 
 SERVERS_LIMIT = 2 << 20  # bytes of a message, as all of them are told
+HELLO = (
+    b"GET /echo HTTP/1.1\r\nHost: localhost\r\n"
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 SIZES = (0, 1, 125, 126, 65535, 65536, 1 << 20)
 
 
@@ -200,6 +206,23 @@ async def test_a_server_that_answers_no_ping_is_given_up(server: Server) -> None
             with pytest.raises(wsclient.ConnectionLost) as caught:
                 await ws.recv()
         assert caught.value.reason == "LIVENESS"
+
+
+@pytest.mark.parametrize(
+    "server", ["uvicorn-websockets", "uvicorn-wsproto"], indirect=True
+)
+async def test_a_server_that_drops_who_answers_no_ping_keeps_us(server: Server) -> None:
+    """It pings every 0.1 s, so we outlive a client that only says hello."""
+    with anyio.fail_after(30):
+        async with (
+            wsclient.connect(server.url("/echo")) as ws,
+            await anyio.connect_tcp("127.0.0.1", server.ports["ws"]) as mute,
+        ):
+            await mute.send(HELLO)
+            heard = BufferedByteReceiveStream(mute)
+            await heard.receive_until(b"keepalive ping timeout", 4096)
+            await ws.send("still here")
+            assert await ws.recv() == "still here"
 
 
 @offering("terminate")
