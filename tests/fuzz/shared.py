@@ -1,4 +1,4 @@
-"""What the targets share: options drawn from the input, pairs, splits, invariants."""
+"""What the targets share: options drawn from the input, endpoints, heads, frames."""
 
 from __future__ import annotations
 
