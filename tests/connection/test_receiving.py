@@ -175,6 +175,40 @@ async def test_two_receivers_are_one_too_many(pushed: bool) -> None:
         assert received == ["message"]
 
 
+async def test_who_lets_others_run_first_finds_out_that_another_receives(
+    pushed: bool,
+) -> None:
+    """Every 32nd call is a checkpoint, in which somebody else may begin."""
+    told = list[object]()
+
+    async with connected(pushed) as (ws, peer), ws:
+
+        async def receive() -> None:
+            try:
+                told.append(await ws.recv())
+            except ConcurrencyError as error:
+                told.append(type(error))
+
+        async def receive_parts() -> None:
+            try:
+                async with ws.recv_streaming() as parts:
+                    told.append([part async for part in parts])
+            except ConcurrencyError as error:
+                told.append(type(error))
+
+        peer.send(*map(str, range(31)))
+        await anyio.sleep(1)
+        for _ in range(31):
+            await ws.recv()
+        async with anyio.create_task_group() as group:
+            group.start_soon(receive)
+            group.start_soon(receive_parts)
+            await anyio.sleep(1)
+            assert told == [ConcurrencyError]
+            peer.send("message")
+    assert told[1:] in (["message"], [["message"]])
+
+
 @pytest.mark.parametrize(
     ("sent", "decode", "given"),
     [

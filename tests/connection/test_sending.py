@@ -188,6 +188,23 @@ async def test_tasks_send_in_the_order_in_which_they_asked(pushed: bool) -> None
         assert [int(message) for message in received] == list(range(20))
 
 
+async def test_nobody_is_overtaken_in_a_checkpoint(pushed: bool) -> None:
+    """Fragments begin with one, and every 32nd call is one."""
+    async with connected(pushed, capacity=2**20) as (ws, peer), ws:
+
+        async def send(number: int) -> None:
+            asked.append(number)
+            text = f"{number}"
+            await ws.send([text] if number % 5 == 0 else text)
+
+        asked = list[int]()
+        async with anyio.create_task_group() as group:
+            for number in range(100):
+                group.start_soon(send, number)
+        received = await peer.until_messages(100)
+        assert [int(message) for message in received] == asked
+
+
 async def test_those_who_wait_do_not_fill_the_memory(pushed: bool) -> None:
     async with connected(pushed, capacity=1000) as (ws, peer), ws:
         peer.into.stall()

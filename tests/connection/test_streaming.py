@@ -437,6 +437,30 @@ async def test_closing_while_a_message_is_received_waits_for_nobody(
                 await collect(parts, [])
 
 
+async def test_entered_while_closing_it_gets_nothing_of_what_is_discarded(
+    pushed: bool,
+) -> None:
+    async with connected(pushed) as (ws, peer), ws:
+        peer.polite = False
+        late = [peer.endpoint.encode(text) for text in ("one", "two")]
+        async with anyio.create_task_group() as group:
+            group.start_soon(ws.close)
+            await peer.until(lambda: peer.others)
+            peer.write(late[0])
+            await anyio.sleep(0.1)
+
+            async def receive_parts() -> None:
+                with pytest.raises(ConnectionClosed):
+                    async with ws.recv_streaming():
+                        raise AssertionError("it was discarded")
+
+            group.start_soon(receive_parts)
+            await anyio.sleep(0.1)
+            peer.write(late[1])
+            await anyio.sleep(0.1)
+            peer.reply()
+
+
 async def test_after_the_end_entering_tells_it(pushed: bool) -> None:
     async with connected(pushed) as (ws, peer), ws:
         peer.close(4000, "enough")

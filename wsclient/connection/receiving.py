@@ -43,8 +43,6 @@ class Receiving(Reading):
             ConcurrencyError: another task is receiving, or another thread called.
 
         """
-        if self._receiving:
-            raise self._second_receiver()
         self._check_thread()
         if timeout is not None:
             seconds("timeout", timeout)
@@ -52,6 +50,8 @@ class Receiving(Reading):
         if self._calls >= BREATH:
             self._calls = 0
             await checkpoint()
+        if self._receiving:  # asked last: another may have begun in the checkpoint
+            raise self._second_receiver()
         if not self._queue:
             await self._wait_message(timeout)
         wanted: str | bytes | None = None

@@ -63,15 +63,15 @@ class Sending(Reading):
         if not isinstance(message, str | bytes | bytearray | memoryview):
             await self._send_fragments(message)
             return
-        self._calls += 1
-        if self._calls >= BREATH:
-            self._check_thread()
-            self._calls = 0
-            await checkpoint()
         if not self.ready:
             await self._wait_turn(message)
         if not self.commit(message):  # pyright: ignore[reportArgumentType] - no view of str
             await self._flush(message)
+            return
+        self._calls += 1
+        if self._calls >= BREATH:  # now: before it, who asked later would overtake
+            self._calls = 0
+            await checkpoint()
 
     def send_nowait(self, message: str | bytes) -> None:
         """
@@ -202,12 +202,12 @@ class Sending(Reading):
                 " iterable of fragments"
             )
         self._check_thread()
-        await checkpoint()
         if not self.ready:
             await self._wait_turn(fragments)
         self._turn.held = True
         last: str | bytes | None = None
         try:
+            await checkpoint()
             async for fragment in source:
                 await self._send_fragment(fragment, fragments, fin=False)
                 last = "" if isinstance(fragment, str) else b""

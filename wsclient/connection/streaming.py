@@ -46,7 +46,8 @@ class Streaming(Receiving):
             message = self._queue.popleft()
             self._parts.append(Part(message, True))
         else:
-            self._decide(Delivery.IN_PARTS)
+            if not self._discarding:  # else nobody wants what comes
+                self._decide(Delivery.IN_PARTS)
             try:
                 await self._wait_message(timeout)
             except BaseException:
