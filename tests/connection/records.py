@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from wsclient.errors import Close
@@ -27,6 +28,7 @@ class Recorder:
         told: "eof" or the error that was told from below.
         taken: how many of the written bytes the wire below says the kernel has.
         behind_since: when it did not take all, while that lasts.
+        paused: from when to when it was paused last.
         heard_at: when a byte came last.
         ended_at: when the owner ended it, and ``ended_by`` how.
 
@@ -41,6 +43,7 @@ class Recorder:
         self.told: str | Exception | None = None
         self.taken = 0
         self.behind_since: float | None = None
+        self.paused = (0.0, 0.0)
         self.heard_at = wire.time()
         self.ended_at: float | None = None
         self.ended_by = ""
@@ -126,9 +129,11 @@ class Recorder:
         self._wire.drain(limit)
 
     def pause(self) -> None:
+        self.paused = self.time(), inf
         self._wire.pause()
 
     def resume(self) -> None:
+        self.paused = self.paused[0], self.time()
         self._wire.resume()
 
     @property
@@ -234,7 +239,7 @@ def _frame(data: bytes, begin: int, masked: bool) -> Frame | None:
     at += 4 * masked
     if len(data) < at + size:
         return None
-    payload = bytes(byte ^ key[i % 4] for i, byte in enumerate(data[at : at + size]))
+    payload = _unmasked(data[at : at + size], key)
     frame = Frame(
         bool(first & 0x80), bool(first & 0x40), first & 15, payload, begin, at + size
     )
@@ -244,6 +249,12 @@ def _frame(data: bytes, begin: int, masked: bool) -> Frame | None:
         assert size <= 125, "a long control frame (5.5)"
         assert not frame.rsv1, "a compressed control frame (RFC 7692, 6.1)"
     return frame
+
+
+def _unmasked(payload: bytes, key: bytes) -> bytes:
+    repeated = (key * (len(payload) // 4 + 1))[: len(payload)]
+    number = int.from_bytes(payload, "big") ^ int.from_bytes(repeated, "big")
+    return number.to_bytes(len(payload), "big")
 
 
 def _close(payload: bytes) -> Close:

@@ -49,13 +49,21 @@ class Asked:
     kernel: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What was received of a message in parts, before it was left, or broke off."""
+
+    data: str | bytes
+    left: bool = True
+
+
 class Side:
     """
     One end: a connection, the record of its wire, and all calls that were made.
 
     Attributes:
         asked: every send, in the order of the calls.
-        received: what its ``recv`` gave.
+        received: what was received, whole or in parts.
         latencies: what its pings gave.
         failed: what the opening handshake raised.
         quiet_from: how many bytes had been fed when what comes was no longer wanted.
@@ -69,7 +77,7 @@ class Side:
         self.tap: Recorder | None = None
         self.ws: Connection | None = None
         self.asked: list[Asked] = []
-        self.received: list[str | bytes] = []
+        self.received: list[str | bytes | Beginning] = []
         self.latencies: list[float] = []
         self.failed: ConnectError | None = None
         self.told: list[ConnectionClosed | ConnectionLost] = []
@@ -107,6 +115,7 @@ class Side:
             self._check_cause(error)
         except BaseException:
             asked.outcome = "cancelled"
+            self.cut_short |= pieces is not None
             raise
         else:
             asked.outcome = "sent"
@@ -137,6 +146,30 @@ class Side:
             return False
         return True
 
+    async def recv_parts(self, most: int, timeout: float | None = None) -> bool:
+        """Receive so many parts of one message; return whether there may be more."""
+        at = len(self.received)
+        data: Any = None
+        try:
+            async with self.live.recv_streaming(timeout) as parts:
+                data = "" if parts.is_text else b""
+                self.received.append(Beginning(data))
+                async for part in parts:
+                    data += part
+                    self.received[at] = Beginning(data)
+                    most -= 1
+                    if not most:
+                        return True
+                self.received[at] = data
+        except ReceiveTimeout:
+            assert timeout is not None
+        except (ConnectionClosed, ConnectionLost) as error:
+            self.told.append(error)
+            if data is not None:
+                self.received[at] = Beginning(data, left=False)
+            return False
+        return True
+
     async def recv_all(self) -> None:
         """Receive until the end."""
         while await self.recv():
@@ -157,6 +190,18 @@ class Side:
         except (ConnectionClosed, ConnectionLost) as error:
             if self.live.ended is not None:
                 self.told.append(error)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        self.leaves()
+        try:
+            await self.live.close(code, reason)
+        except BaseException:
+            self.cut_short = True
+            raise
+
+    def end(self, reason: Reason) -> None:
+        self.cut_short = True
+        self.live.end(reason)
 
     def leaves(self) -> None:
         """It is about to close: what comes from now on is discarded."""
@@ -181,8 +226,8 @@ class Side:
 
     # What must be true of it, once it is over.
 
-    def judge(self) -> None:
-        """Compare all it told with what went over its wire."""
+    def judge(self, other: Side) -> None:
+        """Compare all it told with what went over its wire, and what was said to it."""
         tap = self.tap
         if tap is None:
             self._judge_dialling()
@@ -196,7 +241,7 @@ class Side:
         assert self.ws.state is State.CLOSED
         assert not self.ws.ready
         self._judge_sends(out)
-        self._judge_receiving(into)
+        self._judge_receiving(into, other.out())
         self._judge_end(out, into)
 
     def _judge_dialling(self) -> None:
@@ -238,18 +283,15 @@ class Side:
         ], "not in the order in which they were asked for"
         for asked in self.asked:
             one = said.get(asked.message)
-            begun = (
-                out.unfinished is not None
-                and not asked.whole
-                and _starts(asked.message, out.unfinished)
-            )
+            begun = not asked.whole and out.unfinished is not None
+            begun = begun and _bytes(asked.message).startswith(out.unfinished or b"")
             match asked.outcome:
                 case "sent":
                     assert one is not None, asked
                     assert asked.kernel is None or one.end <= asked.kernel, asked
                 case "not sent":
                     assert one is None, asked
-                    assert not begun, asked
+                    assert not (begun and out.unfinished), asked
                 case "maybe":
                     assert one is not None or begun, asked
                     if asked.whole and asked.kernel is not None and one is not None:
@@ -259,12 +301,20 @@ class Side:
                 case _:
                     raise AssertionError(f"never came back: {asked}")
 
-    def _judge_receiving(self, into: Reading) -> None:
+    def _judge_receiving(self, into: Reading, said: Reading) -> None:
+        """All that was wanted and came whole was received; of one more a beginning."""
         limit = len(self.record.fed) if self.quiet_from is None else self.quiet_from
-        due = [said.message for said in into.said if said.end <= limit]
-        assert self.received == due
-        pongs = into.pongs()
-        assert len(self.latencies) <= len(pongs)
+        due = sum(one.end <= limit for one in into.said)
+        assert due <= len(self.received) <= due + 1, "lost or twice"
+        for number, heard in enumerate(self.received):
+            if isinstance(heard, Beginning):
+                assert heard.left or number == due, "broken off, and yet it is whole"
+                whole = [*map(_bytes, said.messages), said.unfinished or b""][number]
+                assert whole.startswith(_bytes(heard.data))
+            else:
+                assert number < due, "nobody wanted it any more"
+                assert heard == into.said[number].message
+        assert len(self.latencies) <= len(into.pongs())
 
     def _judge_end(self, out: Reading, into: Reading) -> None:
         error = self.live.ended
@@ -318,8 +368,12 @@ class Side:
                 assert self.record.behind_since is not None
                 assert at - self.record.behind_since >= times.write_timeout - TICK
                 assert self.record.ended_by == "abort"
-            case Reason.LOCAL if self.cut_short:
+            case Reason.LOCAL | Reason.IDLE if self.cut_short:
                 pass
+            case Reason.SLOW_CONSUMER:
+                assert times.slow_timeout is not None
+                since, until = self.record.paused
+                assert since + times.slow_timeout - TICK <= at <= until
             case Reason.LOCAL:
                 assert self.left_at is not None, error
                 assert times.close_timeout is not None
@@ -335,6 +389,5 @@ def _reason(error: str | Exception) -> Reason:
     return Reason.TLS if isinstance(error, ssl.SSLError) else Reason.RESET
 
 
-def _starts(message: str | bytes, begun: bytes) -> bool:
-    whole = message.encode() if isinstance(message, str) else message
-    return whole.startswith(begun)
+def _bytes(message: str | bytes) -> bytes:
+    return message.encode() if isinstance(message, str) else message

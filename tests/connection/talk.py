@@ -123,7 +123,7 @@ class Talk:
             if side.tap is not None and other.tap is not None:
                 fed = bytes(side.tap.fed)
                 assert other.tap.written.startswith(fed), "other bytes than were sent"
-            side.judge()
+            side.judge(other)
 
     async def connect(self, script: Script) -> None:
         """Open it as a client, play the script, leave."""
