@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from .processes import missing
@@ -18,34 +19,40 @@ def npm_package(name: str, version: str) -> Path:
     It lies under ``WSCLIENT_TEST_CACHE``, else in the user's cache.
 
     """
+    found = _installed(name, version)
+    if isinstance(found, str):
+        missing(found)
+    return found
+
+
+@cache
+def _installed(name: str, version: str) -> Path | str:
+    """Return the folder, or why there is none; a failure is not tried again."""
     npm = shutil.which("npm")
     if not shutil.which("node") or not npm:
-        missing(f"there is no node and npm to run the {name} package with")
+        return f"there is no node and npm to run the {name} package with"
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    cache = Path(os.environ.get("WSCLIENT_TEST_CACHE") or caches / "wsclient-tests")
-    folder = cache / f"{name}-{version}"
-    if folder.exists():
-        return folder
-    cache.mkdir(parents=True, exist_ok=True)
+    folder = Path(os.environ.get("WSCLIENT_TEST_CACHE") or caches / "wsclient-tests")
+    folder.mkdir(parents=True, exist_ok=True)
+    package = folder / f"{name}-{version}"
+    if package.exists():
+        return package
     # Installed aside and moved at once: another run may be installing too.
-    with tempfile.TemporaryDirectory(dir=cache) as aside:
+    with tempfile.TemporaryDirectory(dir=folder) as aside:
         made = Path(aside, "made")
         made.mkdir()
-        options = [
-            "--no-audit",
-            "--no-fund",
-            f"{name}@{version}",
-            "--prefix",
-            str(made),
-        ]
+        what = [f"{name}@{version}", "--prefix", str(made)]
         done = subprocess.run(
-            [npm, "install", *options], capture_output=True, text=True, timeout=120
+            [npm, "install", "--no-audit", "--no-fund", *what],
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
         if done.returncode:
-            missing(f"npm cannot install {name}@{version}: {done.stderr.strip()}")
+            return f"npm cannot install {name}@{version}: {done.stderr.strip()}"
         try:
-            made.rename(folder)
+            made.rename(package)
         except OSError:
-            if not folder.exists():
+            if not package.exists():
                 raise
-    return folder
+    return package

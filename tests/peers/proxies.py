@@ -26,6 +26,7 @@ class Setting:
     plain: int
     secure: int
     backend: int
+    checked: int  # what is asked for its health all the time
 
 
 def _executable(name: str) -> str:
@@ -81,7 +82,7 @@ http {{
 
 
 def haproxy(setting: Setting) -> Command:
-    """Configure haproxy; ``/checked`` asks for the health of what is behind it."""
+    """Configure haproxy, with ``/checked`` for what is asked for its health."""
     folder, certificates = setting.folder, setting.certificates
     pem = folder / "combined.pem"
     parts = certificates.chain, certificates.key
@@ -109,7 +110,7 @@ backend back
   server one 127.0.0.1:{setting.backend}
 backend checked
   option httpchk GET /health
-  server one 127.0.0.1:{setting.backend} check inter 50ms rise 1 fall 1
+  server one 127.0.0.1:{setting.checked} check inter 50ms rise 1 fall 1
 """,
         encoding="utf-8",
     )
@@ -136,12 +137,12 @@ class Proxy:
     """A proxy of one make, on ports of its own through any number of lives."""
 
     def __init__(self, name: str, folder: Path, certificates: Certificates) -> None:
-        plain, secure, self.backend = free_ports(3)
+        plain, secure, self.backend, self.checked = free_ports(4)
         self.make = MAKES[name]
         self._ports = {"ws": plain, "wss": secure}
         self._log = folder / f"{name}.log"
         self._command = self.make.configure(
-            Setting(folder, certificates, plain, secure, self.backend)
+            Setting(folder, certificates, plain, secure, self.backend, self.checked)
         )
         self._peer: Peer | None = None
 

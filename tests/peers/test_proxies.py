@@ -295,11 +295,9 @@ async def test_the_proxys_health_checks_are_answered(proxy: Proxy) -> None:
 
     with anyio.fail_after(30):
         async with (
-            wsclient.Client(
-                proxy.url("/checked"), wait=QUICK, first="background"
-            ) as to,
-            behind(proxy, echo, process_request=health),
+            wsclient.serve(echo, "127.0.0.1", proxy.checked, process_request=health),
+            wsclient.Client(proxy.url("/checked"), wait=QUICK) as client,
         ):
-            await to.send("alive")
-            assert await to.recv() == "alive"
+            await client.send("alive")
+            assert await client.recv() == "alive"
     assert asked.index("/health") < asked.index("/checked")
