@@ -91,6 +91,7 @@ class Talk:
 
     async def _talk_on(self, client: Client) -> None:
         """Talk over as many connections as it takes."""
+        error = None
         async with anyio.create_task_group() as group:
             group.start_soon(self._observe, client.events())  # they end with it
             try:
