@@ -210,7 +210,11 @@ async def connected(
             )
             tasks.start_soon(peer.run)
             endpoint = Endpoint(
-                role, limits=limits, deflate=deflate, max_message_size=max_message_size
+                role,
+                limits=limits,
+                deflate=deflate,
+                max_message_size=max_message_size,
+                hold_oversized=True,
             )
             connection = Connection(
                 wire,

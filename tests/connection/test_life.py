@@ -105,10 +105,6 @@ async def peer_breaks_the_protocol(ws: Connection, peer: Peer) -> None:
     peer.write(b"\xff\x00")
 
 
-async def peer_sends_too_much(ws: Connection, peer: Peer) -> None:
-    peer.send("x" * 2_000_000)
-
-
 async def peer_does_not_close(ws: Connection, peer: Peer) -> None:
     peer.polite = False
     await ws.close()
@@ -184,13 +180,6 @@ ENDS = [
         Reason.PROTOCOL_ERROR,
         US,
         sent=Close(1002, "reserved bits are set: 0x70"),
-    ),
-    End(
-        peer_sends_too_much,
-        LOST,
-        Reason.PROTOCOL_ERROR,
-        US,
-        sent=Close(1009, "frame of 2000000 bytes"),
     ),
     End(peer_does_not_close, LOST, Reason.LOCAL, US, CLOSING, sent=Close(1000)),
     End(it_is_idle, LOST, Reason.IDLE, US, sent=Close(1001)),

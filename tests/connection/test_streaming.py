@@ -21,7 +21,7 @@ from wsclient.errors import (
 )
 from wsclient.protocol import Deflate, Pong, Role
 
-from .peer import connected
+from .peer import Peer, connected
 
 PIECE = 65536
 MEGABYTE = 2**20
@@ -200,6 +200,116 @@ async def test_who_is_slow_slows_the_peer_down(pushed: bool) -> None:
             with pytest.raises(ConnectionLost) as lost:
                 await collect(parts, [])
         assert lost.value.reason is Reason.SLOW_CONSUMER
+
+
+# -- what is too large to be held --
+
+
+LARGE = 40
+
+
+def large(peer: Peer, *, fragments: bool) -> bytes:
+    """A message of 100 bytes, behind one of 5, before one of 6."""
+    encode = peer.endpoint.encode_fragment
+    if fragments:
+        middle = b"".join(encode("x" * 10, fin=False) for _ in range(9))
+        middle += encode("x" * 10, fin=True)
+    else:
+        middle = peer.endpoint.encode("x" * 100)
+    return peer.endpoint.encode("first") + middle + peer.endpoint.encode("behind")
+
+
+@pytest.mark.parametrize("deflate", [None, Deflate(threshold=10)])
+@pytest.mark.parametrize("fragments", [False, True])
+async def test_what_is_too_large_waits_for_who_takes_it_in_parts(
+    pushed: bool, fragments: bool, deflate: Deflate | None
+) -> None:
+    """It may have begun before anybody could say how he wants it."""
+    opened = connected(pushed, max_message_size=LARGE, deflate=deflate)
+    async with opened as (ws, peer), ws:
+        peer.write(large(peer, fragments=fragments))
+        peer.ping(b"later")
+        await anyio.sleep(10)
+        assert Pong(b"later") not in peer.events
+        assert await ws.recv() == "first"
+        assert "".join(map(str, await read(ws))) == "x" * 100
+        assert await ws.recv() == "behind"
+        await peer.until(lambda: Pong(b"later") in peer.events)
+
+
+@pytest.mark.parametrize("deflate", [None, Deflate(threshold=10)])
+@pytest.mark.parametrize("fragments", [False, True])
+@pytest.mark.parametrize("waiting", [False, True])
+async def test_what_is_too_large_is_refused_by_recv(
+    pushed: bool, fragments: bool, deflate: Deflate | None, waiting: bool
+) -> None:
+    opened = connected(pushed, max_message_size=LARGE, deflate=deflate)
+    async with opened as (ws, peer), ws:
+        async with anyio.create_task_group() as group:
+
+            async def send() -> None:
+                await anyio.sleep(1)
+                peer.write(large(peer, fragments=fragments))
+
+            group.start_soon(send)
+            if not waiting:
+                await anyio.sleep(2)
+            assert await ws.recv() == "first"
+            with pytest.raises(ConnectionLost) as lost:
+                await ws.recv()
+        assert lost.value.sent is not None
+        assert lost.value.sent.code == 1009
+
+
+async def test_what_is_announced_too_large_is_read_when_it_is_wanted(
+    pushed: bool,
+) -> None:
+    async with connected(pushed, max_message_size=LARGE) as (ws, peer), ws:
+        data = peer.endpoint.encode(b"x" * 100)
+        peer.write(data[:2])  # its header
+        await anyio.sleep(1)
+        async with anyio.create_task_group() as group:
+
+            async def later() -> None:
+                await anyio.sleep(1)
+                peer.write(data[2:])
+
+            group.start_soon(later)
+            assert b"".join(await read(ws)) == b"x" * 100  # type: ignore[arg-type]
+
+
+async def test_a_sink_takes_whole_messages_only(pushed: bool) -> None:
+    async with connected(pushed, max_message_size=LARGE) as (ws, peer), ws:
+        heard: list[str | bytes] = []
+        peer.write(large(peer, fragments=False))
+        await anyio.sleep(1)
+        ws.deliver_to(heard.extend)
+        await peer.until(lambda: peer.endpoint.close_received)
+        assert heard == ["first"]
+        assert peer.endpoint.close_received is not None
+        assert peer.endpoint.close_received.code == 1009
+
+
+async def test_closing_does_not_wait_for_who_takes_what_is_too_large(
+    pushed: bool,
+) -> None:
+    async with connected(pushed, max_message_size=LARGE) as (ws, peer), ws:
+        peer.write(large(peer, fragments=False))
+        await anyio.sleep(1)
+        start = anyio.current_time()
+        await ws.close()
+        assert anyio.current_time() == start
+
+
+async def test_a_loss_is_told_as_such_behind_what_is_too_large(pushed: bool) -> None:
+    async with connected(pushed, max_message_size=LARGE) as (ws, peer), ws:
+        peer.write(large(peer, fragments=False))
+        await anyio.sleep(1)
+        ws._lost(ConnectionResetError("reset"))
+        assert await ws.recv() == "first"
+        with pytest.raises(ConnectionLost) as lost:
+            await ws.recv()
+        assert lost.value.reason is Reason.RESET
 
 
 # -- leaving early ----------------------------------------------------------------

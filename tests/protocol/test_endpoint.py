@@ -11,10 +11,12 @@ from wsclient.errors import ArgumentError, Close, LocalProtocolError, MessageTyp
 from wsclient.protocol import (
     CloseReceived,
     Deflate,
+    Delivery,
     Endpoint,
     Event,
     Failed,
     Limits,
+    Part,
     Ping,
     Pong,
     Role,
@@ -437,3 +439,32 @@ def test_endpoints_share_their_keys_unless_they_have_a_source(pair: Pair) -> Non
     assert one._writer is not None
     assert other._writer is not None
     assert one._writer._pool is other._writer._pool
+
+
+# Messages in parts
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_endpoint_stops_at_what_is_too_large_if_asked(
+    pair: Pair, compressed: bool
+) -> None:
+    client, _ = pair(Deflate(), Deflate())  # any server of these settings
+    data = client.encode("x" * 11, compress=compressed) + client.encode("next")
+    for wanted in (False, True):
+        server = Endpoint(
+            Role.SERVER, deflate=Deflate(), max_message_size=10, hold_oversized=True
+        )
+        server.receive_data(
+            Endpoint(Role.CLIENT, deflate=Deflate()).connect(parse_uri("ws://a/"))
+        )
+        server.accept()
+        assert server.receive_data(data) == []
+        assert server.held
+        if wanted:
+            server.decide(Delivery.IN_PARTS)
+            assert server.receive_data(b"") == [Part("x" * 11, True), "next"]
+            assert not server.held
+        else:
+            assert server.receive_data(b"") == [
+                Failed(1009, "a message is larger than max_message_size")
+            ]

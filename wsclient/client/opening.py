@@ -95,6 +95,7 @@ class Opening:
             Endpoint,
             Role.CLIENT,
             max_message_size=max_message_size,
+            hold_oversized=True,
             limits=limits,
             deflate=deflate,
             random=random,
@@ -169,7 +170,7 @@ class Opening:
         request = endpoint.connect(
             uri, headers=headers, origin=self._origin, user_agent=self._user_agent
         )
-        # Now, for it may hear at once what came with the last record of TLS's handshake.
+        # Now: with the last record of the TLS handshake more may have come.
         connection = self._new_connection(wire, endpoint, host=uri.authority, name=name)
         await connection.open(request)
         return connection

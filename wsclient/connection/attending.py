@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import anyio
 from anyio.lowlevel import checkpoint
 
@@ -49,6 +51,28 @@ class Attending(Reading):
                 )
             case Alarm.CLOSE_TIMEOUT if not self._fail():
                 self.end(Reason.LOCAL, "the peer did not close within close_timeout")
+
+    def _arm(self) -> None:
+        """See to it that :meth:`_tick` runs when something is due."""
+        due = self._watch.due()
+        if self._wire.pulled:
+            if due < self._timer_at:
+                self._nudge()
+        elif due < inf and not self._over:
+            if self._timer is not None:
+                if self._timer_at <= due:
+                    return
+                self._timer.cancel()
+            self._timer_at = due
+            self._timer = self._wire.call_at(due, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        try:
+            self._tick()
+        except Exception as error:  # noqa: BLE001 - told to whoever uses it
+            self._failed(error)
+        self._arm()
 
     async def _attend(self) -> None:
         """

@@ -21,6 +21,7 @@ from ..errors import (
 )
 from ..protocol import (
     CloseReceived,
+    Delivery,
     Endpoint,
     Event,
     Failed,
@@ -135,6 +136,8 @@ class Life:
             events = endpoint.receive_data(data)
             if events:
                 self._take(events)
+            if endpoint.held:
+                self._hold_back()
         self._feeding = False
         if endpoint.pending:
             self._reply()
@@ -183,12 +186,22 @@ class Life:
         """Keep a part until it is asked for; it pauses reading soon."""
         self._parts.append(part)
         self._queued_bytes += len(part.data)
-        if self._queued_bytes >= ROOM or self._endpoint.held:
+        if self._queued_bytes >= ROOM:
+            self.pause()
+
+    def _hold_back(self) -> None:
+        """A message waits to be taken in parts; a sink takes whole ones only."""
+        endpoint = self._endpoint
+        while endpoint.held and (self._discarding or self._sink is not None):
+            if self._discarding:
+                endpoint.decide(Delivery.DROPPED)
+            self._take(endpoint.receive_data(b""))
+        if endpoint.held:
             self.pause()
 
     def _release(self) -> None:
-        """Take what the endpoint held back, DRAIN at most: the end has come."""
-        while self._endpoint.held and self._queued_bytes < DRAIN:
+        """Take the parts that are held back, DRAIN at most: the end has come."""
+        while self._parts and self._endpoint.held and self._queued_bytes < DRAIN:
             self._take(self._endpoint.receive_data(b""))
 
     @property
@@ -467,31 +480,9 @@ class Life:
 
     # -- time -------------------------------------------------------------------
 
-    def _arm(self) -> None:
-        """See to it that :meth:`_tick` runs when something is due."""
-        due = self._watch.due()
-        if self._wire.pulled:
-            if due < self._timer_at:
-                self._nudge()
-        elif due < inf and not self._over:
-            if self._timer is not None:
-                if self._timer_at <= due:
-                    return
-                self._timer.cancel()
-            self._timer_at = due
-            self._timer = self._wire.call_at(due, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        try:
-            self._tick()
-        except Exception as error:  # noqa: BLE001 - told to whoever uses it
-            self._failed(error)
-        self._arm()
-
     @abstractmethod
-    def _tick(self) -> None:
-        """Do what is due."""
+    def _arm(self) -> None:
+        """See to it that what the watch finds due is done then."""
 
     def _nudge(self) -> None:
         """Let the attendant look again."""

@@ -90,12 +90,10 @@ class Receiving(Reading):
             self._calls = 0
         try:
             if timeout is None:
-                while not (queue or parts) and self._facts is None:
-                    await self._pump()
+                await self._until_message()
             else:
                 with anyio.move_on_after(timeout):
-                    while not (queue or parts) and self._facts is None:
-                        await self._pump()
+                    await self._until_message()
                 if not (queue or parts) and self._facts is None:
                     self._read_now(READABLE)  # that has arrived in time
         finally:
@@ -105,8 +103,15 @@ class Receiving(Reading):
                 raise error
             raise ReceiveTimeout(f"no message from {self._host} within {timeout} s")
 
+    async def _until_message(self) -> None:
+        while not (self._queue or self._parts) and self._facts is None:
+            if self._endpoint.held:
+                self._go_on()  # nobody takes it in parts: it is too large
+            else:
+                await self._pump()
+
     def _resume_when_half_empty(self) -> None:
-        if (
+        if not self._endpoint.held and (
             len(self._queue) <= self._limits.max_queue // 2
             and self._queued_bytes <= self._limits.max_queue_bytes // 2
         ):
@@ -159,6 +164,8 @@ class Receiving(Reading):
         if waiting:
             sink(waiting)
         self._feeding = feeding
+        if self._endpoint.held and not feeding:
+            self._go_on()
         self._fail()
 
     async def wait_ended(self) -> None:

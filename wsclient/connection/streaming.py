@@ -48,6 +48,7 @@ class Streaming(Receiving):
         else:
             if not self._discarding:  # else nobody wants what comes
                 self._decide(Delivery.IN_PARTS)
+            self._resume_after_parts()
             try:
                 await self._wait_message(timeout)
             except BaseException:
@@ -118,7 +119,9 @@ class MessageStream(ObjectReceiveStream[str | bytes]):
     Parts of a text message are ``str``, cut between characters; of a binary one
     ``bytes``; none is empty. At most about 64 KiB wait to be taken, also of a message
     that was compressed; who is slow slows the peer down. ``max_message_size`` does not
-    bound what is not held: count, and leave when it is enough.
+    bound what is not held: count, and leave when it is enough. A message larger than
+    that which arrives while nobody receives waits to be received in parts;
+    :meth:`~Connection.recv` refuses it.
 
     While it is entered nobody else receives from the connection; pings are answered
     between parts. Leaving before the end drops the rest of the message as it arrives,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 
-from ..errors import ArgumentError, Close, LocalProtocolError
+from ..errors import Close, LocalProtocolError
 from .codes import CloseCode
 from .deflate import Agreed, Deflate, contexts
 from .events import Event, Failed, Request, Response
@@ -21,7 +21,7 @@ from .frames import (
 )
 from .handshake import ClientHandshake, ServerHandshake
 from .headers import check_subprotocols
-from .limits import Limits
+from .limits import Limits, checked_size
 from .messages import Delivery, KeyPool, MessageReader, MessageWriter
 from .state import Input, Role, State, next_state
 from .uri import URI
@@ -53,6 +53,7 @@ class Endpoint:
         random: gives n bytes nobody can guess.
         subprotocols: a client offers them, a server picks from them.
         plain_http: a server hands over requests that ask for no upgrade too.
+        hold_oversized: stop at a message that is too large, see :attr:`held`.
 
     Raises:
         ArgumentError: an argument is out of range.
@@ -66,6 +67,7 @@ class Endpoint:
         "_deflate",
         "_early",
         "_handshake",
+        "_hold_oversized",
         "_limits",
         "_max_message_size",
         "_out",
@@ -90,21 +92,14 @@ class Endpoint:
         random: Callable[[int], bytes] = secrets.token_bytes,
         subprotocols: Sequence[str] = (),
         plain_http: bool = False,
+        hold_oversized: bool = False,
     ) -> None:
-        if max_message_size is not None and (
-            isinstance(max_message_size, bool)
-            or not isinstance(max_message_size, int)
-            or max_message_size < 1
-        ):
-            raise ArgumentError(
-                "max_message_size must be at least 1 byte, or None for no limit, not "
-                f"{max_message_size!r}"
-            )
         self._role = role
-        self._max_message_size = max_message_size
+        self._max_message_size = checked_size(max_message_size)
         self._limits = limits = limits or Limits()
         self._deflate = deflate
         self._random = random
+        self._hold_oversized = hold_oversized
         self._subprotocols = check_subprotocols(subprotocols)
         self._state = State.CONNECTING
         self._handshake: ClientHandshake | ServerHandshake | None = None
@@ -298,10 +293,12 @@ class Endpoint:
     @property
     def held(self) -> bool:
         """
-        Whether ``receive_data(b"")`` gives another part without new bytes.
+        Whether reading has stopped; give no new bytes until ``receive_data(b"")``.
 
-        A compressed message is inflated a piece at a time; what was received behind
-        the piece is kept until then, so give no new bytes.
+        A compressed message told in parts is inflated a piece at a time: the call gives
+        the next one. With ``hold_oversized`` it stops at a message that is larger than
+        ``max_message_size`` too: the call fails the connection (1009), unless
+        :meth:`decide` has said before that it is not to be kept.
 
         """
         return self._reader is not None and self._reader.held
@@ -358,6 +355,7 @@ class Endpoint:
             max_message_size=self._max_message_size,
             limits=self._limits,
             inflater=inflater,
+            hold_oversized=self._hold_oversized,
         )
 
     def _read(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from ..errors import ArgumentError
 
-__all__ = ("Limits",)
+__all__ = ("Limits", "checked_size")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,3 +49,23 @@ class Limits:
                 raise ArgumentError(
                     f"{field.name} must be an integer of at least 1, not {value!r}"
                 )
+
+
+def checked_size(max_message_size: int | None) -> int | None:
+    """
+    Return the bound of one message.
+
+    Raises:
+        ArgumentError: it is neither None nor an integer of at least 1.
+
+    """
+    if max_message_size is not None and (
+        isinstance(max_message_size, bool)
+        or not isinstance(max_message_size, int)
+        or max_message_size < 1
+    ):
+        raise ArgumentError(
+            "max_message_size must be at least 1 byte, or None for no limit, not "
+            f"{max_message_size!r}"
+        )
+    return max_message_size

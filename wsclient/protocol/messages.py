@@ -87,6 +87,7 @@ class MessageReader:
         "_due",
         "_fin",
         "_fragments",
+        "_hold",
         "_inflater",
         "_key",
         "_limit",
@@ -110,8 +111,10 @@ class MessageReader:
         max_message_size: int | None,
         limits: Limits,
         inflater: Inflater | None,
+        hold_oversized: bool = False,
     ) -> None:
         self._masked = masked
+        self._hold = hold_oversized
         self._limit = sys.maxsize if max_message_size is None else max_message_size
         self._max_fragments = limits.max_fragments
         self._max_controls = limits.max_control_backlog
@@ -133,8 +136,8 @@ class MessageReader:
         self._controls = 0
         self._delivery = _WHOLE
         self._dropped = 0
-        # What becomes of the next; whether it was decided anew; whether more parts can
-        # be had without new bytes.
+        # What becomes of the next; whether it was decided anew; whether reading stopped
+        # behind a part, or at a message that is too large to be kept.
         self._next = _WHOLE
         self._due = False
         self.held = False
@@ -164,7 +167,8 @@ class MessageReader:
         """
         Append what ``data`` completes to ``events``; stop at a Close frame.
 
-        While :attr:`held`, only calls with no data give parts, one each.
+        While :attr:`held`, a call with no data gives the next part, or refuses what is
+        too large and still to be kept.
 
         Raises:
             Violation: the peer broke a rule; what was good before is in ``events``.
@@ -177,10 +181,13 @@ class MessageReader:
             data = bytes(data)
         position = 0
         end = len(data)
+        if self.held and not self._due and self._delivery is _WHOLE:
+            raise _too_big("a message")
         if self._due or self.held:
             self._due = self.held = False
             self._refuse_too_big()
-            self._add(b"", events)
+            if not self.held:
+                self._add(b"", events)
         while position < end and not self.held and self.close is None:
             if self._remaining:
                 position = self._take(data, position, events)
@@ -266,7 +273,12 @@ class MessageReader:
         if self._delivery is _WHOLE and self._payload is not None:
             announced = 0 if self._compressed else self._remaining
             if len(self._payload) + announced > self._limit:
-                raise _too_big("a message")
+                self._stop_at_oversized("a message")
+
+    def _stop_at_oversized(self, what: str) -> None:
+        if not self._hold:
+            raise _too_big(what)
+        self.held = True
 
     def _take(self, data: bytes, position: int, events: list[Event]) -> int:
         """Take what is there of the frame's payload; return where it ends."""
@@ -304,7 +316,9 @@ class MessageReader:
             size = 0 if self._limit == sys.maxsize else room + 1
             chunk = self._inflater.inflate(chunk, last=last, size=size)
             if len(chunk) > room:
-                raise _too_big("a compressed message")
+                payload += chunk
+                self._stop_at_oversized("a compressed message")
+                return
         if last and not payload:
             message: bytes | bytearray = chunk
         else:

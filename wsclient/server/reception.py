@@ -79,6 +79,7 @@ class Reception:
             deflate=deflate,
             random=random,
             plain_http=process_request is not None,
+            hold_oversized=True,
         )
         # What is wrong with these is told now, not to the first client.
         self._new_endpoint(subprotocols=() if callable(subprotocols) else subprotocols)
