@@ -198,21 +198,32 @@ async def test_what_the_proxy_says_for_a_server_that_is_down_is_tried_again(
     assert {failure.status for failure in failures} == {proxy.make.backend_down}
 
 
-async def test_a_server_that_does_not_answer_in_time_is_the_proxys_504(
+async def test_a_server_that_does_not_answer_in_time_is_a_504_and_tried_again(
     proxy: Proxy,
 ) -> None:
-    with anyio.fail_after(30):
-        done = anyio.Event()
+    asked: list[wsclient.Request] = []
+    done = anyio.Event()
 
-        async def hang(
-            connection: wsclient.Connection, request: wsclient.Request
-        ) -> None:
+    async def hang_once(
+        connection: wsclient.Connection, request: wsclient.Request
+    ) -> None:
+        asked.append(request)
+        if len(asked) == 1:
             await done.wait()
 
-        async with behind(proxy, echo, process_request=hang):
-            refusal = await refused(proxy.url())
+    with anyio.fail_after(30):
+        async with (
+            behind(proxy, echo, process_request=hang_once),
+            wsclient.Client(proxy.url(), wait=QUICK, first="background") as client,
+        ):
+            [failure] = [
+                event.outcome
+                async for event in take(client.events(), wsclient.AttemptFailed, 1)
+            ]
+            await client.send("at last")
+            assert await client.recv() == "at last"
             done.set()
-    assert refusal.status == 504
+    assert failure.status == 504
 
 
 async def test_a_refusal_of_the_server_passes_with_its_headers_and_body(
