@@ -278,6 +278,25 @@ async def test_what_is_announced_too_large_is_read_when_it_is_wanted(
             assert b"".join(await read(ws)) == b"x" * 100  # type: ignore[arg-type]
 
 
+async def test_one_message_after_the_other_may_be_too_large(pushed: bool) -> None:
+    async with connected(pushed, max_message_size=LARGE) as (ws, peer), ws:
+        messages = ["x" * 100, "y" * 200, "short", "z" * 300]
+        peer.send(*messages)
+        heard = ["".join(map(str, await read(ws))) for _ in messages]
+        assert heard == messages
+        peer.send(*messages)
+        async with ws.recv_streaming():
+            await anyio.sleep(1)
+        async with ws.recv_streaming() as parts:
+            await anyio.sleep(1)
+            ws._lost(ConnectionResetError("reset"))
+            assert "".join([str(part) async for part in parts]) == messages[1]
+        assert await read(ws) == ["short"]
+        with pytest.raises(ConnectionLost) as lost:
+            await read(ws)
+        assert lost.value.reason is Reason.RESET
+
+
 async def test_a_sink_takes_whole_messages_only(pushed: bool) -> None:
     async with connected(pushed, max_message_size=LARGE) as (ws, peer), ws:
         heard: list[str | bytes] = []

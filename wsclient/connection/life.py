@@ -201,8 +201,11 @@ class Life:
 
     def _release(self) -> None:
         """Take the parts that are held back, DRAIN at most: the end has come."""
-        while self._parts and self._endpoint.held and self._queued_bytes < DRAIN:
-            self._take(self._endpoint.receive_data(b""))
+        parts, endpoint = self._parts, self._endpoint
+        while endpoint.held and self._queued_bytes < DRAIN:
+            if not parts or parts[-1].fin:
+                break  # it is a message that nobody has asked for
+            self._take(endpoint.receive_data(b""))
 
     @property
     def _full(self) -> bool:

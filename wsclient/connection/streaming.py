@@ -71,7 +71,7 @@ class Streaming(Receiving):
             return None
         part = self._parts.popleft()
         self._queued_bytes -= len(part.data)
-        if not self._parts and self._endpoint.held:
+        if self._endpoint.held and not (self._parts or part.fin):
             self._go_on()
         self._resume_after_parts()
         return part
