@@ -169,6 +169,25 @@ FRAMES = {
         size=16,
         **IN_HALVES,
     ),
+    "stopped-at-what-is-too-large": to_client(
+        text(b"x" * 10, fin=False),
+        control(9),
+        more(b"y" * 7),
+        HELLO,
+        size=16,
+        story="held",
+        **IN_HALVES,
+    ),
+    "told-what-is-too-large": to_server(
+        masked(1, b"x" * 20),
+        masked(9),
+        masked(2, b"y" * 10, fin=False),
+        masked(0, b"z" * 10),
+        masked(1, b"small"),
+        size=16,
+        story="spared",
+        **IN_HALVES,
+    ),
     "dropped-and-no-utf-8": to_client(
         text(b"a" * 20 + b"\xff" * 9), story="dropped", **IN_HALVES
     ),
@@ -225,6 +244,16 @@ COMPRESSED = {
     "a-bomb-without-a-limit": to_client(fragment(bomb(200_000)), size=None),
     "a-bomb-told-in-parts": to_client(
         fragment(bomb(300_000)), size=16, story="told", **IN_HALVES
+    ),
+    "a-bomb-that-stops-reading": to_client(
+        fragment(bomb(100_000)), size=125, story="held", **IN_HALVES
+    ),
+    "a-bomb-that-is-spared": to_client(
+        fragment(bomb(100_000)),
+        fragment(HELLO_COMPRESSED),
+        size=125,
+        story="spared",
+        **IN_HALVES,
     ),
     "a-bomb-told-and-then-kept": to_client(
         fragment(bomb(300_000), text=True), story="kept", first=256, then=256

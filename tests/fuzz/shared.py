@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any
 
@@ -44,6 +44,19 @@ _TIGHT = Deflate(
 )
 _DEFLATES = (None, Deflate(), _BARE, _TIGHT, Deflate(client_max_window_bits=15))
 
+STORIES = (
+    "",
+    "closing",  # we have sent our Close frame
+    "told",  # the first message is told in parts,
+    "kept",  # and after the first of them kept again,
+    "dropped",  # or dropped
+    "rejected",  # a server does not want the client
+    "eof",  # the peer hangs up in the end
+    "plain",  # a server takes plain HTTP too
+    "held",  # reading stops at what is too large, and then goes on,
+    "spared",  # or what is too large is told in parts
+)
+
 CHOICES: Mapping[str, Sequence[Any]] = {
     "role": (Role.CLIENT, Role.SERVER),
     "size": (2**20, 1, 16, 125, 1000, 70_000, None),
@@ -51,7 +64,7 @@ CHOICES: Mapping[str, Sequence[Any]] = {
     "deflate": _DEFLATES,
     "peers_deflate": _DEFLATES,
     "subprotocols": ((), ("chat",), ("superchat", "chat")),
-    "story": ("", "closing", "told", "kept", "dropped", "rejected", "eof", "plain"),
+    "story": STORIES,
     "first": range(1, 257),
     "then": range(1, 257),
 }
@@ -107,33 +120,26 @@ def endpoint(setup: Setup, role: Role, deflate: Deflate | None) -> Endpoint:
         subprotocols=setup.subprotocols,
         random=lambda size: (NONCE * 256)[:size],
         plain_http=setup.story == "plain",
+        hold_oversized=setup.story in ("held", "spared"),
     )
 
 
 def opened(setup: Setup) -> Endpoint:
     """Return the endpoint under test behind the opening handshake."""
-    us = _opened(
-        setup.role, setup.size, setup.limits, setup.deflate, setup.peers_deflate
-    )
+    us = _opened(replace(setup, subprotocols=(), first=1, then=1))
     # A copy is had sooner than another handshake; what cannot change is shared.
     constant = (setup.limits, setup.deflate, us.request, us.response)
     return deepcopy(us, {id(item): item for item in constant})
 
 
 @cache
-def _opened(
-    role: Role,
-    size: int | None,
-    limits: Limits,
-    deflate: Deflate | None,
-    peers_deflate: Deflate | None,
-) -> Endpoint:
-    us = endpoint(Setup(size=size, limits=limits), role, deflate)
-    if role is Role.CLIENT:
+def _opened(setup: Setup) -> Endpoint:
+    us = endpoint(setup, setup.role, setup.deflate)
+    if setup.role is Role.CLIENT:
         us.connect(DIALLED)
-        us.receive_data(_answer(deflate, peers_deflate))
+        us.receive_data(_answer(setup.deflate, setup.peers_deflate))
     else:
-        us.receive_data(_request(peers_deflate))
+        us.receive_data(_request(setup.peers_deflate))
         us.accept()
     assert us.state is State.OPEN
     return us

@@ -21,6 +21,7 @@ from wsclient.protocol import (
 
 from ..naive import NaiveInflater, agreed_parameters, may_be_utf8
 from ..reading import (
+    HOLDING,
     TELLING,
     check_pieces,
     check_replies,
@@ -65,7 +66,7 @@ def target(data: bytes) -> None:
         setup,
         deflate=setup.deflate or Deflate(),
         peers_deflate=setup.peers_deflate or Deflate(),
-        story=setup.story if setup.story in TELLING else "",
+        story=setup.story if setup.story in (*TELLING, *HOLDING) else "",
     )
     messages = list(read_messages(data))
     wire = b"".join(message.frames(setup.role) for message in messages)
