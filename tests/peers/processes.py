@@ -46,9 +46,10 @@ def listening(port: int) -> bool:
 
 class Peer:
     """
-    One process and its log; its stdin is a pipe, so it can end when we are gone.
+    One process and its log; it ends with us at the latest, whatever ends us.
 
-    It leads a process group, so that its own children end with it.
+    It leads a process group, so that its own children end with it. In the group there
+    is a watchman, who ends all of it when the pipe to him is closed.
 
     """
 
@@ -64,6 +65,11 @@ class Peer:
                 text=True,
                 process_group=0,
             )
+        self._watchman = subprocess.Popen(
+            ["/bin/sh", "-c", "read _; kill -9 0"],
+            stdin=subprocess.PIPE,
+            process_group=self.process.pid,
+        )
 
     def write_line(self, line: str) -> None:
         """Tell a peer that listens to stdin."""
@@ -97,10 +103,11 @@ class Peer:
         """``kill -9`` it and its children, and reap; idempotent."""
         with suppress(ProcessLookupError):  # they have ended
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
+        for process in (self._watchman, self.process):
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
 
 
 def free_ports(count: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from .certificates import Certificates
 from .clients import MAKES as CLIENTS
 from .clients import Process
 from .nats import Nats
-from .processes import Peer, listening, missing
+from .processes import ROOT, Peer, free_ports, listening, missing, wait_until
 from .servers import MAKES as SERVERS
 from .servers import Server, offering
 
@@ -134,6 +135,21 @@ def test_a_peer_that_cannot_start_is_told_with_its_words(tmp_path: Path) -> None
         peer.read_line()
     peer.kill()
     assert not listening(1)
+
+
+def test_a_peer_ends_with_us_even_when_we_are_killed(tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    # It starts a peer that heeds nothing but signals, and dies by one itself.
+    script = f"""
+import os, pathlib
+from tests.peers.processes import Peer
+command = [{sys.executable!r}, "-m", "http.server", "--bind", "127.0.0.1", "{port}"]
+Peer(command, pathlib.Path({str(tmp_path / "log")!r})).wait_listening({port})
+os.kill(os.getpid(), 9)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=30)
+    assert done.returncode == -9
+    wait_until(lambda: not listening(port), "the peer to end")
 
 
 def test_a_missing_peer_is_a_skip_and_a_failure_where_all_are_wanted(
