@@ -378,6 +378,25 @@ async def test_a_rest_without_end_fails_the_connection(pushed: bool) -> None:
         assert lost.value.sent.code == 1009
 
 
+@pytest.mark.parametrize("given_up", [False, True])
+async def test_after_leaving_early_the_next_to_be_entered_is_the_next_message(
+    pushed: bool, given_up: bool
+) -> None:
+    """What is dropped stays dropped, also if nobody waits for the next."""
+    async with connected(pushed) as (ws, peer), ws:
+        message = peer.endpoint.encode("the message that is left")
+        peer.write(message[:10])
+        async with ws.recv_streaming() as parts:
+            assert await parts.receive()
+        if given_up:
+            with pytest.raises(ReceiveTimeout):
+                async with ws.recv_streaming(timeout=1):
+                    raise AssertionError("there is no next one yet")
+        peer.write(message[10:] + peer.endpoint.encode("the next"))
+        async with ws.recv_streaming() as parts:
+            assert [part async for part in parts] == ["the next"]
+
+
 async def test_a_message_left_at_its_end_costs_the_next_nothing(pushed: bool) -> None:
     async with connected(pushed) as (ws, peer), ws:
         peer.send("all of it")

@@ -151,8 +151,8 @@ class MessageReader:
         return bool(self._tail) or self._payload is not None
 
     def decide(self, delivery: Delivery, told: str | bytes = b"") -> None:
-        """Decide on the message in progress, or else on the next one."""
-        if self._payload is None:
+        """Decide on the message in progress, or else on the next; dropped is dropped."""
+        if self._payload is None or self._delivery is _DROPPED:
             self._next = delivery
             return
         if delivery is _WHOLE:
