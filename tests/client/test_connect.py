@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import socket
 import ssl
-import types
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
@@ -22,6 +21,7 @@ from wsclient import Deflate, Limits, Reason, WebSocketError
 from wsclient.transport import dial
 from wsclient.transport.resolver import AddressInfo
 
+from ..checkpoints import cancelled_at
 from .inv import anyio_backend, invariants
 from .world import Loopback, Net, Peer, header
 
@@ -397,29 +397,6 @@ async def test_twelve_faults_and_more_give_as_many_reasons_each_with_its_remedy(
 # -- cancelled at any point -------------------------------------------------------
 
 
-@types.coroutine
-def cancelled_at(
-    number: int, coroutine: Coroutine[Any, Any, T], scope: anyio.CancelScope
-) -> Generator[Any, Any, T]:
-    """Run it, and cancel the scope as it suspends itself for the n-th time."""
-    send: Callable[[Any], Any] = coroutine.send
-    value: Any = None
-    for suspended in count():
-        try:
-            trap = send(value)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        if suspended == number:
-            scope.cancel()
-        try:
-            value = yield trap
-            send = coroutine.send
-        except BaseException as exc:
-            value, send = exc, coroutine.throw
-    raise AssertionError
-
-
 @asynccontextmanager
 async def somebody(secure: bool) -> AsyncIterator[tuple[Loopback, dict[str, Any]]]:
     """A server, and what it takes to connect to it."""
@@ -454,9 +431,7 @@ async def test_s29_cancelled_at_any_point_connecting_leaves_nothing_open(
                 await ws.send("hello")
 
         for number in count():
-            with anyio.CancelScope() as scope:
-                await cancelled_at(number, visit(), scope)
-            if not scope.cancel_called:
+            if await cancelled_at(number, visit()) is None:
                 break
         assert number >= 4, "it waits for more than that"
         for peer in world.peers:
