@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from random import Random
 from typing import Any, cast
@@ -19,7 +22,7 @@ import wsclient
 from wsclient.connection import Connection, Timeouts
 from wsclient.errors import ConnectError, LocalProtocolError, Phase
 from wsclient.protocol import Deflate, Endpoint, Limits, Role
-from wsclient.testing.wires import Pipe, SimulatedWire, wire_pair
+from wsclient.testing.wires import Pipe, wire_pair
 from wsclient.transport.stream import StreamWire, WireStream
 from wsclient.transport.tls import TLSWire, secure
 from wsclient.wire import Reached, Wire
@@ -28,18 +31,36 @@ from .peer import Certificates, latest
 from .records import Recorder
 from .sides import Side
 
-__all__ = ("DEFLATE", "STACKS", "Part", "Script", "Stack", "Talk", "alive", "same_dice")
+__all__ = (
+    "DEFLATE",
+    "STACKS",
+    "Part",
+    "Script",
+    "Simulated",
+    "Stack",
+    "Talk",
+    "alive",
+    "same_dice",
+)
 
 DEFLATE = Deflate(threshold=40)
 """Long messages are compressed, short ones are not."""
+
+ALL = os.environ.get("WSCLIENT_SWEEP") == "all"
+"""Whether to try all faults at all bytes on all wires; it takes an hour."""
 
 OPEN_TIMEOUT = 10.0
 
 HANG = 10_000
 """Virtual seconds after which something hangs."""
 
+SOON = 3
+"""Turns of the event loop in which asyncio's transports close."""
+
 Script = Callable[[Side], Awaitable[None]]
 """What one side does with its open connection."""
+
+MakeWire = Callable[[], Awaitable[Wire]]
 
 Part = Callable[[], Coroutine[Any, Any, object]]
 """What one of those does who take part in a talk."""
@@ -55,44 +76,42 @@ class Stack:
     def __str__(self) -> str:
         return ("tls-" if self.tls else "") + ("stream" if self.stream else "own")
 
-    def over(self, wire: Wire) -> Wire:
-        """Lay everything but TLS over a wire."""
-        return StreamWire(WireStream(wire)) if self.stream else wire
-
 
 STACKS = [Stack(), Stack(stream=True), Stack(tls=True), Stack(stream=True, tls=True)]
 
 
-class Talk:
+class Talk(ABC):
     """
-    A client and a server on a simulated network, opened as users open them.
+    A client and a server that talk over two wires, opened as users open them.
 
-    ``up`` is the pipe from the client to the server, ``down`` the one back.
+    Args:
+        near, far: make the wire of the client and that of the server.
+        certificates: for TLS over these.
+        kernels: what the kernel of each side has, if that can be seen.
+        hang: seconds after which something hangs.
+        refuses: whether the server says 403.
 
     """
 
     def __init__(
         self,
-        stack: Stack,
-        pushed: bool,
+        near: MakeWire,
+        far: MakeWire,
         certificates: Certificates | None = None,
         *,
-        latency: float = 0.01,
-        capacity: int = 65536,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
         limits: Limits = Limits(),  # noqa: B008 - frozen
+        kernels: tuple[Pipe, Pipe] | tuple[None, None] = (None, None),
+        hang: float = HANG,
         refuses: bool = False,
     ) -> None:
-        left, right = wire_pair(latency=latency, capacity=capacity, pushed=pushed)
-        self._wires: tuple[SimulatedWire, SimulatedWire] = left, right
-        self.up: Pipe = left.out
-        self.down: Pipe = right.out
-        self.stack = stack
+        self._near = near
+        self._far = far
         self._certificates = certificates
         self._timeouts = timeouts
         self._limits = limits
+        self._hang = hang
         self._refuses = refuses
-        kernels = (self.up, self.down) if stack == Stack() else (None, None)
         self.client = Side(Role.CLIENT, timeouts, kernels[0])
         self.server = Side(Role.SERVER, timeouts, kernels[1])
 
@@ -104,18 +123,22 @@ class Talk:
 
         """
         before = alive()
-        with anyio.fail_after(HANG):
+        with anyio.fail_after(self._hang):
             async with anyio.create_task_group() as group:
                 for part in parts:
                     group.start_soon(part)
             for side in (self.client, self.server):
                 if side.ws is not None:
                     await side.recv_all()  # what is left in its queue
-        for _ in range(3):  # asyncio's transports close in a callback
-            await checkpoint()
+            for _ in range(SOON):
+                await checkpoint()
         assert alive() == before, "a task or a timer was left"
-        for wire in self._wires:
-            assert cast("_Closes", wire)._sock.closed, "a socket was left open"
+        assert self.closed, "a socket was left open"
+
+    @property
+    @abstractmethod
+    def closed(self) -> bool:
+        """Whether no socket is open any more."""
 
     def judge(self) -> None:
         """Hold both sides to what went over their wires."""
@@ -127,7 +150,7 @@ class Talk:
 
     async def connect(self, script: Script) -> None:
         """Open it as a client, play the script, leave."""
-        scheme = "wss" if self.stack.tls else "ws"
+        scheme = "wss" if self._certificates else "ws"
         times = self._timeouts
         side = self.client
         connecting = wsclient.connect(
@@ -155,7 +178,7 @@ class Talk:
     async def _dial(
         self, host: str, port: int, *, tls: object | None, reached: Reached
     ) -> Wire:
-        wire = self.stack.over(self._wires[0])
+        wire = await self._near()
         if tls is not None:
             reached(Phase.TLS)
             wire = await secure(wire, tls, host=host, dialled=host)
@@ -165,7 +188,7 @@ class Talk:
     async def serve(self, script: Script) -> None:
         """Receive a client, play the script, leave."""
         side = self.server
-        wire = self.stack.over(self._wires[1])
+        wire = await self._far()
         try:
             side.ws = await self._receive(wire)
             if side.ws is not None:
@@ -211,6 +234,47 @@ class Talk:
         )
 
 
+class Simulated(Talk):
+    """
+    A talk on a simulated network.
+
+    ``up`` is the pipe from the client to the server, ``down`` the one back.
+
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        pushed: bool,
+        certificates: Certificates,
+        *,
+        latency: float = 0.01,
+        timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        refuses: bool = False,
+    ) -> None:
+        left, right = self._wires = wire_pair(latency=latency, pushed=pushed)
+        self.stack = stack
+        self.up: Pipe = left.out
+        self.down: Pipe = right.out
+        super().__init__(
+            partial(self._over, left),
+            partial(self._over, right),
+            certificates if stack.tls else None,
+            timeouts=timeouts,
+            limits=limits,
+            kernels=(self.up, self.down) if stack == Stack() else (None, None),
+            refuses=refuses,
+        )
+
+    async def _over(self, wire: Wire) -> Wire:
+        return StreamWire(WireStream(wire)) if self.stack.stream else wire
+
+    @property
+    def closed(self) -> bool:
+        return all(cast("_Closes", wire)._sock.closed for wire in self._wires)
+
+
 def alive() -> tuple[int, int]:
     """Return how many tasks there are, and timers that will ring."""
     try:
@@ -218,8 +282,8 @@ def alive() -> tuple[int, int]:
     except RuntimeError:
         statistics = trio.lowlevel.current_statistics()
         return statistics.tasks_living, statistics.seconds_to_next_deadline < inf
-    timers = [timer for timer in loop._scheduled if not timer.cancelled()]
-    return len(asyncio.all_tasks()), len(timers)
+    timers = getattr(loop, "_scheduled", [])  # uvloop does not tell
+    return len(asyncio.all_tasks()), sum(not timer.cancelled() for timer in timers)
 
 
 def same_dice(seed: int) -> None:

@@ -17,7 +17,7 @@ from wsclient.transport.stream import GRACE
 from ..checkpoints import Cancelling, cancelled_at, ways_to_cancel
 from .peer import Certificates
 from .sides import Side
-from .talk import Stack, Talk, same_dice
+from .talk import Simulated, Stack, same_dice
 
 MOST = 200
 """Checkpoints in one call; more means that it never ends."""
@@ -29,19 +29,19 @@ async def nothing(side: Side) -> None:
     """Only be there."""
 
 
-def slow(talk: Talk, side: Side) -> None:
+def slow(talk: Simulated, side: Side) -> None:
     """Its kernel takes a few bytes at a time, so that each send waits."""
     few = 200 if talk.stack.tls else 10
     (talk.up if side is talk.client else talk.down).capacity = few
 
 
-def drips(talk: Talk, side: Side) -> None:
+def drips(talk: Simulated, side: Side) -> None:
     """What comes to it comes in small pieces."""
     few = 20 if talk.stack.tls else 3
     (talk.down if side is talk.client else talk.up).chunk = few
 
 
-def plain(talk: Talk, side: Side) -> None:
+def plain(talk: Simulated, side: Side) -> None:
     """Nothing is special."""
 
 
@@ -61,7 +61,7 @@ class Case:
     act: Act
     other: Act = nothing
     beside: Act = nothing
-    network: Callable[[Talk, Side], None] = plain
+    network: Callable[[Simulated, Side], None] = plain
     limits: Limits = Limits()  # noqa: RUF009 - frozen
 
     def __str__(self) -> str:
@@ -129,6 +129,26 @@ async def says_seventy(side: Side) -> None:
         await side.send(f"{number} of seventy")
 
 
+async def receives_in_parts(side: Side) -> None:
+    for _ in range(3):
+        await side.recv_parts(MOST)
+
+
+async def receives_parts_with_a_timeout(side: Side) -> None:
+    while len(side.received) < 3:
+        await side.recv_parts(MOST, timeout=0.007)
+
+
+async def leaves_parts_early(side: Side) -> None:
+    for most in (1, 2, 3):
+        await side.recv_parts(most)
+
+
+async def says_three_compressed(side: Side) -> None:
+    for number in range(3):
+        await side.send(f"{number} compressed, of which some are told already " * 2)
+
+
 async def waits_for_the_end(side: Side) -> None:
     with anyio.move_on_after(0.1):
         await side.live.wait_ended()
@@ -189,6 +209,11 @@ CASES = [
     Case(receives_beside_who_reads, says_three, reads_too, network=drips),
     Case(receives_through_a_full_queue, says_ten, limits=Limits(max_queue=2)),
     Case(receives_quickly, says_seventy),
+    Case(receives_in_parts, says_three, network=drips),
+    Case(receives_in_parts, says_three_compressed, network=drips),
+    Case(receives_parts_with_a_timeout, says_three, network=drips),
+    Case(leaves_parts_early, says_three, network=drips),
+    Case(leaves_parts_early, says_three_compressed, network=drips),
     Case(waits_for_the_end, says_three),
     Case(sends, network=slow),
     Case(sends_compressed, network=slow),
@@ -227,7 +252,9 @@ class Cut:
 
     """
 
-    def __init__(self, talk: Talk, role: Role, number: int, how: Cancelling) -> None:
+    def __init__(
+        self, talk: Simulated, role: Role, number: int, how: Cancelling
+    ) -> None:
         self.talk = talk
         self.us, self.them = talk.client, talk.server
         self.be_us, self.be_them = talk.connect, talk.serve
@@ -259,8 +286,7 @@ class Everywhere:
     ) -> None:
         self._ways = ways_to_cancel(backend)
         self._stack, self._role = wires
-        secrets = certificates if self._stack.tls else None
-        self._new = partial(Talk, self._stack, pushed, secrets, **options)
+        self._new = partial(Simulated, self._stack, pushed, certificates, **options)
 
     async def cut(self, play: Callable[[Cut], Awaitable[None]]) -> None:
         """Play it until nothing is cut short any more, and judge it each time."""
@@ -331,7 +357,7 @@ async def test_fragments_cancelled_at_any_checkpoint_are_whole_or_end_it(
     backend: str,
     pushed: bool,
     act: Act,
-    network: Callable[[Talk, Side], None],
+    network: Callable[[Simulated, Side], None],
     wires: Wires,
     certificates: Certificates,
 ) -> None:
@@ -362,7 +388,7 @@ async def test_fragments_cancelled_at_any_checkpoint_are_whole_or_end_it(
 async def test_closing_cancelled_at_any_checkpoint_ends_it_at_once(
     backend: str,
     pushed: bool,
-    network: Callable[[Talk, Side], None],
+    network: Callable[[Simulated, Side], None],
     wires: Wires,
     certificates: Certificates,
 ) -> None:
@@ -404,7 +430,7 @@ async def stays(side: Side) -> None:
 async def test_a_life_cancelled_at_any_checkpoint_leaves_nothing_behind(
     backend: str,
     pushed: bool,
-    network: Callable[[Talk, Side], None],
+    network: Callable[[Simulated, Side], None],
     wires: Wires,
     certificates: Certificates,
 ) -> None:
@@ -428,7 +454,7 @@ async def test_a_life_cancelled_at_any_checkpoint_leaves_nothing_behind(
 async def test_a_refusal_cancelled_at_any_checkpoint_leaves_nothing_behind(
     backend: str,
     pushed: bool,
-    network: Callable[[Talk, Side], None],
+    network: Callable[[Simulated, Side], None],
     role: Role,
     certificates: Certificates,
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -20,10 +19,7 @@ from .conftest import KINDS
 from .faults import FAULTS, HEALING, Break, Eof, Fault, Reset
 from .peer import Certificates
 from .sides import Side
-from .talk import STACKS, Part, Stack, Talk, same_dice
-
-ALL = os.environ.get("WSCLIENT_SWEEP") == "all"
-"""Whether to try everything at every byte; it takes half an hour."""
+from .talk import ALL, STACKS, Part, Simulated, Stack, same_dice
 
 HEALS_AFTER = 0.5
 """Seconds: less than any deadline, so nobody may notice."""
@@ -88,7 +84,7 @@ async def waits(side: Side) -> None:
         await say(side)
 
 
-def parts(talk: Talk, closer: Role) -> tuple[Part, Part]:
+def parts(talk: Simulated, closer: Role) -> tuple[Part, Part]:
     """Who is to close does, if nothing happens before; the other waits for that."""
     client, server = (closes, waits) if closer is Role.CLIENT else (waits, closes)
     return partial(talk.connect, client), partial(talk.serve, server)
@@ -103,24 +99,24 @@ class Sweep:
         self.stack = stack
         self.pushed = pushed
         self.way = way
-        self.certificates = certificates if stack.tls else None
+        self.certificates = certificates
         self.undisturbed: dict[Role, bytes] = {}
 
     async def learn(self) -> None:
         """Learn what is said when nothing fails."""
         for closer in Role:
-            talk = Talk(self.stack, self.pushed, self.certificates)
+            talk = Simulated(self.stack, self.pushed, self.certificates)
             await talk.run(*parts(talk, closer))
             talk.judge()
             all_is_well(talk, closer)
             self.undisturbed[closer] = bytes(self.pipes(talk)[0].sent)
 
-    def pipes(self, talk: Talk) -> tuple[Pipe, Pipe]:
+    def pipes(self, talk: Simulated) -> tuple[Pipe, Pipe]:
         pipes = talk.up, talk.down
         return pipes if self.way == "up" else pipes[::-1]
 
     async def run(self, trial: Trial, count: int) -> None:
-        talk = Talk(self.stack, self.pushed, self.certificates)
+        talk = Simulated(self.stack, self.pushed, self.certificates)
         fault = trial.fault(*self.pipes(talk), count)
 
         start = anyio.current_time()
@@ -133,7 +129,9 @@ class Sweep:
         elif self.stack == Stack():
             self.check_reader(talk, fault, count, self.undisturbed[trial.closer])
 
-    def check_reader(self, talk: Talk, fault: Fault, count: int, whole: bytes) -> None:
+    def check_reader(
+        self, talk: Simulated, fault: Fault, count: int, whole: bytes
+    ) -> None:
         """Who read got exactly what was let through, and was told how that ended."""
         reader = talk.server if self.way == "up" else talk.client
         assert reader.tap is not None
@@ -146,7 +144,7 @@ class Sweep:
                     assert isinstance(reader.tap.told, ConnectionResetError)
 
 
-def all_is_well(talk: Talk, closer: Role) -> None:
+def all_is_well(talk: Simulated, closer: Role) -> None:
     """Everything was said, heard, and closed."""
     for side in (talk.client, talk.server):
         assert [asked.outcome for asked in side.asked] == ["sent"] * SAID

@@ -33,7 +33,7 @@ from .conftest import KINDS
 from .faults import Break, Eof, Fault, Reset
 from .peer import Certificates
 from .sides import Side
-from .talk import Stack, Talk
+from .talk import Simulated, Stack
 
 EXAMPLES = int(os.environ.get("WSCLIENT_EXAMPLES", "0"))
 """How many examples to try, new ones each time; 0: a few, always the same."""
@@ -41,12 +41,15 @@ EXAMPLES = int(os.environ.get("WSCLIENT_EXAMPLES", "0"))
 CERTIFICATES = Certificates()
 
 CAPACITY = 65536
+LATENCIES = [0.0, 0.001, 0.01]
+CAPACITIES = [3, 50, 1000, CAPACITY]
+CHUNKS = [None, 7, 100]
 
 
 class Play:
     """A talk on which operations are played, one after the other."""
 
-    def __init__(self, talk: Talk, group: TaskGroup) -> None:
+    def __init__(self, talk: Simulated, group: TaskGroup) -> None:
         self.talk = talk
         self.running: list[anyio.CancelScope] = []
         self.receiving = {Role.CLIENT: 0, Role.SERVER: 0}
@@ -152,9 +155,15 @@ def hears(play: Play, role: Role, many: int, timeout: float | None) -> None:
     play.start(hear())
 
 
-def hears_parts(play: Play, role: Role, most: int, timeout: float | None) -> None:
+def hears_parts(
+    play: Play, role: Role, many: int, most: int, timeout: float | None
+) -> None:
+    recv_parts = partial(play.side(role).recv_parts, most, timeout)
+
     async def hear() -> None:
-        await play.receive(role, partial(play.side(role).recv_parts, most, timeout))
+        for _ in range(many):
+            if not await play.receive(role, recv_parts):
+                return
 
     play.start(hear())
 
@@ -278,7 +287,13 @@ USUAL = [
     ),
     operation(says_at_once, role=role, size=size),
     operation(hears, role=role, many=st.sampled_from([1, 3, 40]), timeout=timeout),
-    operation(hears_parts, role=role, most=st.integers(1, 3), timeout=timeout),
+    operation(
+        hears_parts,
+        role=role,
+        many=st.integers(1, 5),
+        most=st.integers(1, 3),
+        timeout=timeout,
+    ),
     operation(passes, seconds=st.sampled_from([0.001, 0.005, 0.01, 0.05, 1])),
     operation(turns, number=st.integers(1, 5)),
     operation(cancels, which=st.integers(0, 9)),
@@ -293,9 +308,9 @@ UNUSUAL = [
     operation(
         becomes,
         up=up,
-        latency=st.sampled_from([0, 0.001, 0.01]),
-        capacity=st.sampled_from([3, 50, 1000, CAPACITY]),
-        chunk=st.sampled_from([None, 7, 100]),
+        latency=st.sampled_from(LATENCIES),
+        capacity=st.sampled_from(CAPACITIES),
+        chunk=st.sampled_from(CHUNKS),
     ),
     operation(stalls, up=up),
     operation(is_silent, up=up),
@@ -315,18 +330,36 @@ LAST = [
     operation(ends, role=role, reason=st.sampled_from([Reason.LOCAL, Reason.IDLE])),
 ]
 
-anything = st.one_of(*USUAL, *USUAL, *UNUSUAL, *LAST)
+anything = st.one_of(*USUAL, *USUAL, *USUAL, *UNUSUAL, *LAST)
 
 
-async def played(
-    operations: list[Operation], stack: Stack, pushed: bool, latency: float
-) -> None:
+@dataclass(frozen=True)
+class Network:
+    """What the two speak over, and how it is at first."""
+
+    stack: Stack
+    latency: float
+    capacity: int
+    chunk: int | None
+
+
+networks = st.builds(
+    Network,
+    stack=st.sampled_from([Stack(), Stack(), Stack(stream=True), Stack(tls=True)]),
+    latency=st.sampled_from(LATENCIES),
+    capacity=st.sampled_from([CAPACITY, CAPACITY, *CAPACITIES]),
+    chunk=st.sampled_from(CHUNKS),
+)
+
+
+async def played(operations: list[Operation], network: Network, pushed: bool) -> None:
     """Play them, end it, and judge both sides."""
-    talk = Talk(
+    stack = network.stack
+    talk = Simulated(
         stack,
         pushed,
-        CERTIFICATES if stack.tls else None,
-        latency=latency,
+        CERTIFICATES,
+        latency=network.latency,
         timeouts=Timeouts(slow_timeout=60),
         limits=Limits(max_queue=3),
     )
@@ -336,6 +369,8 @@ async def played(
         await both.wait()
         async with anyio.create_task_group() as group:
             play = Play(talk, group)
+            for up in (True, False):
+                becomes(play, up, network.latency, network.capacity, network.chunk)
             for operation in operations:
                 await operation.do(play)
             await play.finish()
@@ -362,21 +397,19 @@ async def played(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(
-    operations=st.lists(anything, max_size=30),
-    stack=st.sampled_from([Stack(), Stack(), Stack(stream=True), Stack(tls=True)]),
-    latency=st.sampled_from([0.0, 0.001, 0.01]),
+    operations=st.lists(anything, max_size=40),
+    network=networks,
 )
 def test_whatever_happens_both_sides_tell_what_the_wire_tells(
-    kind: str, operations: list[Operation], stack: Stack, latency: float
+    kind: str, operations: list[Operation], network: Network
 ) -> None:
     name, pushed = KINDS[kind]
     backend, options = virtual_backend(name)
     anyio.run(
         played,
         operations,
-        stack,
+        network,
         pushed,
-        latency,
         backend=backend,
         backend_options=options,
     )
