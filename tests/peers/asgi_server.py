@@ -1,9 +1,9 @@
 """
 An ASGI application with the services of ``ws_server.mjs``, as far as ASGI has words.
 
-Its arguments are SERVER CHAIN KEY PORT TLS_PORT, where SERVER is ``hypercorn``
-or what uvicorn calls an implementation of WebSocket. Says a line when it listens and
-ends when stdin ends.
+Its arguments are SERVER CHAIN KEY PORT TLS_PORT, where SERVER is ``hypercorn`` or what
+uvicorn calls an implementation of WebSocket, and for that, optionally, the seconds it
+waits for a pong. Says a line when it listens and ends when stdin ends.
 
 """
 
@@ -22,7 +22,6 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 MAX_SIZE = 2 << 20
-KEEPALIVE = {"ws_ping_interval": 0.1, "ws_ping_timeout": 0.9}  # uvicorn's, in seconds
 NAMES = ("chat.v2", "chat")  # the better one first
 
 reports: dict[str, asyncio.Future[object]] = {}
@@ -162,7 +161,9 @@ async def hypercorn(chain: str, key: str, plain: int, secure: int) -> None:
     await serve(application, config)  # type: ignore[arg-type]
 
 
-async def uvicorn(ws: str, chain: str, key: str, plain: int, secure: int) -> None:
+async def uvicorn(
+    ws: str, chain: str, key: str, plain: int, secure: int, patience: float = 20
+) -> None:
     from uvicorn import Config, Server
 
     listening = 0
@@ -176,7 +177,8 @@ async def uvicorn(ws: str, chain: str, key: str, plain: int, secure: int) -> Non
                 print("listening", flush=True)
 
     quiet = {"lifespan": "off", "log_level": "error"}
-    common = {"ws": ws, "ws_max_size": MAX_SIZE, **KEEPALIVE, **quiet}
+    keepalive = {"ws_ping_interval": patience / 10, "ws_ping_timeout": patience}
+    common = {"ws": ws, "ws_max_size": MAX_SIZE, **keepalive, **quiet}
     tls = {"ssl_certfile": chain, "ssl_keyfile": key}
     async with asyncio.TaskGroup() as group:
         for options in {"port": plain}, {"port": secure, **tls}:
@@ -185,12 +187,14 @@ async def uvicorn(ws: str, chain: str, key: str, plain: int, secure: int) -> Non
 
 
 async def main() -> None:
-    kind, chain, key, plain, secure = sys.argv[1:]
+    kind, chain, key, plain, secure, *patience = sys.argv[1:]
     ports = int(plain), int(secure)
     if kind == "hypercorn":
         serving = asyncio.create_task(hypercorn(chain, key, *ports))
     else:
-        serving = asyncio.create_task(uvicorn(kind, chain, key, *ports))
+        serving = asyncio.create_task(
+            uvicorn(kind, chain, key, *ports, *map(float, patience))
+        )
     orphaned = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
     await asyncio.wait({serving, orphaned}, return_when=asyncio.FIRST_COMPLETED)
     serving.cancel()

@@ -59,13 +59,16 @@ def offering(*services: str) -> pytest.MarkDecorator:
 class Server:
     """A server of one make, on ports of its own through any number of lives."""
 
-    def __init__(self, name: str, folder: Path, certificates: Certificates) -> None:
+    def __init__(
+        self, name: str, folder: Path, certificates: Certificates, *arguments: str
+    ) -> None:
         ports = free_ports(2)
         self.name = name
         self.ports = dict(zip(("ws", "wss"), ports, strict=True))
         self._log = folder / f"{name}.log"
         pems = certificates.chain, certificates.key
-        self._command = [*MAKES[name].command(), *pems, *map(str, ports)]
+        command = MAKES[name].command()
+        self._command = [*command, *pems, *map(str, ports), *arguments]
         self._peer: Peer | None = None
 
     def url(self, path: str, scheme: str = "ws") -> str:
@@ -85,9 +88,11 @@ class Server:
 
 
 @contextmanager
-def running(name: str, folder: Path, certificates: Certificates) -> Iterator[Server]:
+def running(
+    name: str, folder: Path, certificates: Certificates, *arguments: str
+) -> Iterator[Server]:
     """Make a server, started; whatever becomes of it, nothing of it is left."""
-    server = Server(name, folder, certificates)
+    server = Server(name, folder, certificates, *arguments)
     try:
         server.start()
         yield server
