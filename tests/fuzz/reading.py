@@ -53,20 +53,22 @@ def read_pieces(setup: Setup, data: bytes) -> tuple[list[Event], bool]:
     closing = setup.story == "closing"
     if closing:
         us.close(1001)
-    parts: list[Part] = []
+    parts: list[Part] = []  # of the message on which is decided
     decided: list[Delivery] = []
 
     def decide(events: list[Event]) -> None:
-        parts.extend(event for event in events if isinstance(event, Part))
         if setup.story == "spared" and us.held:
             us.decide(Delivery.IN_PARTS)
-        if setup.story not in ("kept", "dropped"):
+        if setup.story not in ("kept", "dropped") or decided:
             return
-        if decided or not parts or parts[-1].fin:
+        parts.extend(event for event in events if isinstance(event, Part))
+        if not parts or parts[-1].fin:
             return
         told = [part.data for part in parts]
         decided.append(Delivery.WHOLE if setup.story == "kept" else Delivery.DROPPED)
         us.decide(decided[0], type(told[0])().join(told))  # type: ignore[arg-type]
+        if setup.story == "dropped":
+            us.decide(Delivery.IN_PARTS)  # the next one: dropped is dropped
 
     if setup.story in TELLING:
         us.decide(Delivery.IN_PARTS)
@@ -75,8 +77,8 @@ def read_pieces(setup: Setup, data: bytes) -> tuple[list[Event], bool]:
     kept = 1032 * len(data) if setup.size is None else setup.size
     fed = max(setup.first, setup.then)
     assert retained(us) <= before + kept * 9 // 8 + 2 * fed + 1024
-    if Delivery.WHOLE in decided:  # what had been told was given back
-        events = [event for event in events if not isinstance(event, Part)]
+    if decided:  # what had been told was given back, or is of no use
+        events = [e for e in events if not any(e is part for part in parts)]
     events = joined(events)
     if Delivery.DROPPED in decided:
         told = sum(size_of(part.data) for part in parts)
