@@ -263,10 +263,8 @@ def may_answer(offered: Parameters, answered: Parameters) -> bool:
     limit = offer.get(_SERVER_BITS)
     if limit is not None and int(answer.get(_SERVER_BITS) or 99) > int(limit):
         return False
-    return _CLIENT_BITS not in answer or (
-        _CLIENT_BITS in offer
-        and int(answer[_CLIENT_BITS] or 15) <= int(offer[_CLIENT_BITS] or 15)
-    )
+    # 7.1.2.2: the size that a client offers of its own window is but a hint.
+    return _CLIENT_BITS not in answer or _CLIENT_BITS in offer
 
 
 class NaiveInflater:

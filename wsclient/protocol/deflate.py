@@ -207,12 +207,12 @@ def _fault(agreed: Agreed, offer: Agreed) -> str:
     """Say why a server may not answer ``offer`` with ``agreed`` (7.1.1, 7.1.2)."""
     if offer.server_no_context_takeover and not agreed.server_no_context_takeover:
         return "without server_no_context_takeover, which was asked for"
-    for name in ("server_max_window_bits", "client_max_window_bits"):
-        most, bits = getattr(offer, name), getattr(agreed, name)
-        if most and bits and bits > most:
-            return f"with {name}={bits}, more than the {most} offered"
-    if offer.server_max_window_bits and not agreed.server_max_window_bits:
+    most, bits = offer.server_max_window_bits, agreed.server_max_window_bits
+    if most and not bits:
         return "without server_max_window_bits, which was asked for"
+    if most and bits and bits > most:
+        return f"with server_max_window_bits={bits}, more than the {most} offered"
+    # The size offered of our own window is a hint: an answer may allow a larger one.
     if agreed.client_limits and not offer.client_limits:
         return "with client_max_window_bits, which was not offered"
     return ""
