@@ -25,7 +25,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..peers.certificates import Certificates
-from .golden import PATH, Golden, Verdict, chosen, is_base
+from .golden import PATH, Golden, Judged, Verdict, chosen, is_base
 from .runs import ROLES, Run, judge
 from .suite import SUITE, Missing, all_cases, python27
 from .testee import BACKENDS
@@ -84,7 +84,10 @@ def run_all(
         outcome = outcomes[str(part)]
         start = time.monotonic()
         place = folder / str(part) / f"from-{part.cases[0]}"
-        judged = judge(part, place, certificates, patience=PATIENCE)
+        try:
+            judged = judge(part, place, certificates, patience=PATIENCE)
+        except (OSError, RuntimeError) as error:  # the others go on
+            judged = Judged({}, {part.cases[0]: str(error)})
         outcome.seconds += time.monotonic() - start
         outcome.verdicts |= judged.verdicts
         outcome.differences += golden.differences(part.cases, judged)

@@ -22,6 +22,7 @@ import wsclient
 # Case 9.3.1 sends a message in 65,536 fragments, the largest are of 16 MiB.
 LIMITS = wsclient.Limits(max_fragments=2**17)
 ENDS = (
+    wsclient.ConnectError,
     wsclient.ConnectionClosed,
     wsclient.ConnectionLost,
     wsclient.NotSent,
