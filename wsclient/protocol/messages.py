@@ -151,7 +151,7 @@ class MessageReader:
         return bool(self._tail) or self._payload is not None
 
     def decide(self, delivery: Delivery, told: str | bytes = b"") -> None:
-        """Decide on the message in progress, or else on the next; dropped is dropped."""
+        """Decide on the message in progress or the next; what is dropped stays so."""
         if self._payload is None or self._delivery is _DROPPED:
             self._next = delivery
             return
