@@ -297,12 +297,16 @@ async def test_one_message_after_the_other_may_be_too_large(pushed: bool) -> Non
         assert lost.value.reason is Reason.RESET
 
 
-async def test_a_sink_takes_whole_messages_only(pushed: bool) -> None:
+@pytest.mark.parametrize("early", [False, True])
+async def test_a_sink_takes_whole_messages_only(pushed: bool, early: bool) -> None:
     async with connected(pushed, max_message_size=LARGE) as (ws, peer), ws:
         heard: list[str | bytes] = []
+        if early:
+            ws.deliver_to(heard.extend)
         peer.write(large(peer, fragments=False))
         await anyio.sleep(1)
-        ws.deliver_to(heard.extend)
+        if not early:
+            ws.deliver_to(heard.extend)
         await peer.until(lambda: peer.endpoint.close_received)
         assert heard == ["first"]
         assert peer.endpoint.close_received is not None
@@ -318,6 +322,19 @@ async def test_closing_does_not_wait_for_who_takes_what_is_too_large(
         start = anyio.current_time()
         await ws.close()
         assert anyio.current_time() == start
+
+
+async def test_what_is_too_large_is_dropped_while_closing(pushed: bool) -> None:
+    async with connected(pushed, max_message_size=LARGE) as (ws, peer), ws:
+        peer.polite = False
+        async with anyio.create_task_group() as group:
+            group.start_soon(ws.close)
+            await peer.until(lambda: peer.endpoint.close_received)
+            size = LARGE + 1  # two of them: the first one is dropped in any case
+            header = bytes((0x82, size))
+            peer.write((header + bytes(size)) * 2)
+            peer.reply()
+        assert ws.ended is not None
 
 
 async def test_a_loss_is_told_as_such_behind_what_is_too_large(pushed: bool) -> None:
