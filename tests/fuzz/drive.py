@@ -10,16 +10,33 @@ wanted::
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib import import_module
+from types import FrameType
 
 import atheris
+
+PATIENCE = 10.0  # seconds of CPU time for one input; the clock of a busy machine lies
 
 # Only what is imported in here guides the search: the protocol, and the parser of HTTP
 # that it stands on.
 with atheris.instrument_imports(include=["wsclient.protocol", "h11"]):
     target = import_module(f"tests.fuzz.targets.{sys.argv.pop(1)}").target
 
+
+def give_up(_signal: int, _frame: FrameType | None) -> None:
+    """End an input that takes for ever."""
+    raise TimeoutError(f"an input takes more than {PATIENCE} s of CPU time")
+
+
+def once(data: bytes) -> None:
+    """Try one input."""
+    signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE)
+    target(data)
+
+
 if __name__ == "__main__":
-    atheris.Setup(sys.argv, target)
+    signal.signal(signal.SIGVTALRM, give_up)
+    atheris.Setup(sys.argv, once)
     atheris.Fuzz()
