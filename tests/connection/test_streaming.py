@@ -330,11 +330,12 @@ async def test_what_is_too_large_is_dropped_while_closing(pushed: bool) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(ws.close)
             await peer.until(lambda: peer.endpoint.close_received)
-            size = LARGE + 1  # two of them: the first one is dropped in any case
-            header = bytes((0x82, size))
-            peer.write((header + bytes(size)) * 2)
+            small = bytes((0x82, 1, 0))
+            peer.write(small + bytes((0x82, LARGE + 1)) + bytes(LARGE + 1) + small)
             peer.reply()
         assert ws.ended is not None
+        with pytest.raises((ConnectionClosed, ConnectionLost)):
+            await ws.recv()
 
 
 async def test_a_loss_is_told_as_such_behind_what_is_too_large(pushed: bool) -> None:
