@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-__all__ = ("Dial", "Feed", "Lost", "Reached", "Spawn", "Timer", "Wire")
+__all__ = (
+    "Dial",
+    "Feed",
+    "Listen",
+    "Listener",
+    "Lost",
+    "Reached",
+    "Spawn",
+    "Timer",
+    "Wire",
+)
 
 Feed = Callable[["memoryview | None"], None]
 """Takes each chunk, synchronously; the view is valid during the call. None: EOF."""
@@ -175,4 +185,42 @@ class Dial(Protocol):
         self, host: str, port: int, *, tls: object | None, reached: Reached
     ) -> Wire:
         """Open a wire."""
+        ...
+
+
+class Listener(Protocol):
+    """Where others dial to."""
+
+    @property
+    def address(self) -> Any:
+        """The address listened on, as sockets give it: ``(host, port, ...)``."""
+        ...
+
+    async def accept(self) -> tuple[Wire, Any]:
+        """
+        Wait for who comes next; return the wire to him and his address.
+
+        Cancelled, it leaves nothing open and loses nobody.
+
+        Raises:
+            ClosedResourceError: the listener was closed.
+
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop listening; who waits in :meth:`accept` is told. Idempotent."""
+        ...
+
+
+class Listen(Protocol):
+    """
+    Listens on all addresses of a host; what :class:`Dial` is to the other side.
+
+    It raises ``OSError`` where that cannot be done.
+
+    """
+
+    async def __call__(self, host: str | None, port: int) -> Sequence[Listener]:
+        """Begin to listen; port 0 takes a free one."""
         ...

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -20,9 +19,9 @@ import wsclient
 from wsclient.errors import Phase
 from wsclient.protocol import Deflate, Endpoint, Role
 from wsclient.testing.wires import wire_pair
-from wsclient.transport import accept, close_listener, listen
+from wsclient.transport import listen
 from wsclient.transport.tls import TLSWire, secure
-from wsclient.wire import Lost, Reached, Wire
+from wsclient.wire import Listener, Lost, Reached, Wire
 
 from .peer import Peer, Script, accepts, header, resets_at_close
 
@@ -313,15 +312,15 @@ class Loopback(World):
     async def __aenter__(self) -> Self:
         await super().__aenter__()
         self._listeners = await listen("127.0.0.1", 0)
-        self._port = self._listeners[0].getsockname()[1]
+        self._port = self._listeners[0].address[1]
         for listener in self._listeners:
             self._group.start_soon(self._accept, listener)
         return self
 
-    async def _accept(self, listener: socket.socket) -> None:
+    async def _accept(self, listener: Listener) -> None:
         while True:
             try:
-                wire, _ = await accept(listener)
+                wire, _ = await listener.accept()
             except anyio.ClosedResourceError:
                 return
             script = self._next()
@@ -330,7 +329,7 @@ class Loopback(World):
 
     async def _leave(self) -> None:
         for listener in self._listeners:
-            close_listener(listener)
+            listener.close()
 
 
 def on_asyncio() -> bool:

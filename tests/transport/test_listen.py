@@ -12,7 +12,7 @@ import anyio
 import pytest
 from anyio.abc import SocketAttribute
 
-from wsclient.transport.listen import accept, close_listener, listen, listen_unix
+from wsclient.transport.listen import SocketListener, listen, listen_unix
 from wsclient.transport.resolver import AddressInfo
 from wsclient.wire import Wire
 
@@ -42,38 +42,38 @@ async def test_a_free_port_is_the_same_for_all_families() -> None:
     with anyio.fail_after(HANG):
         listeners = await listen("localhost", 0)
     try:
-        assert len({sock.getsockname()[1] for sock in listeners}) == 1
-        assert len({sock.family for sock in listeners}) == len(listeners)
+        assert len({sock.address[1] for sock in listeners}) == 1
+        assert len({sock.socket.family for sock in listeners}) == len(listeners)
     finally:
         for sock in listeners:
-            close_listener(sock)
+            sock.close()
 
 
 async def test_all_interfaces_are_both_families_each_on_its_own_socket() -> None:
     listeners = await listen(None, 0)
     try:
-        assert socket.AF_INET in {sock.family for sock in listeners}
+        assert socket.AF_INET in {sock.socket.family for sock in listeners}
         for sock in listeners:
-            if sock.family == socket.AF_INET6:
-                assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+            if sock.socket.family == socket.AF_INET6:
+                assert sock.socket.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
     finally:
         for sock in listeners:
-            close_listener(sock)
+            sock.close()
 
 
 async def test_a_port_in_use_is_told_and_nothing_stays_open() -> None:
     (first,) = await listen("127.0.0.1", 0)
     with pytest.raises(OSError, match="in use"):
-        await listen("127.0.0.1", first.getsockname()[1])
-    close_listener(first)
-    close_listener(first)
+        await listen("127.0.0.1", first.address[1])
+    first.close()
+    first.close()
 
 
 async def test_processes_may_share_a_port() -> None:
     (first,) = await listen("127.0.0.1", 0, reuse_port=True)
-    (second,) = await listen("127.0.0.1", first.getsockname()[1], reuse_port=True)
-    close_listener(first)
-    close_listener(second)
+    (second,) = await listen("127.0.0.1", first.address[1], reuse_port=True)
+    first.close()
+    second.close()
 
 
 async def test_an_address_of_a_family_that_is_not_there_is_left_out() -> None:
@@ -83,8 +83,8 @@ async def test_an_address_of_a_family_that_is_not_there_is_left_out() -> None:
         return [six, four]
 
     (only,) = await listen("two.example", 0, resolve=two)
-    assert only.family == socket.AF_INET
-    close_listener(only)
+    assert only.socket.family == socket.AF_INET
+    only.close()
 
 
 async def test_addresses_that_can_never_share_a_port_are_told() -> None:
@@ -116,15 +116,15 @@ async def test_no_address_of_ours_is_told() -> None:
 
 async def test_who_comes_gets_a_wire_with_its_address() -> None:
     (listener,) = await listen("127.0.0.1", 0)
-    with socket.create_connection(listener.getsockname()) as client:
+    with socket.create_connection(listener.address) as client:
         with anyio.fail_after(HANG):
-            wire, peer = await accept(listener)
+            wire, peer = await listener.accept()
             assert peer == client.getsockname()
             assert wire.extra_attributes[SocketAttribute.remote_address]() == peer
             client.sendall(b"hello")
             client.shutdown(socket.SHUT_WR)
             assert await read_all(wire) == b"hello"
-    close_listener(listener)
+    listener.close()
 
 
 async def test_closing_the_listener_ends_who_waits() -> None:
@@ -134,26 +134,26 @@ async def test_closing_the_listener_ends_who_waits() -> None:
 
             async def wait() -> None:
                 with pytest.raises(anyio.ClosedResourceError):
-                    await accept(listener)
+                    await listener.accept()
 
             group.start_soon(wait)
             await anyio.wait_all_tasks_blocked()
-            close_listener(listener)
+            listener.close()
     with pytest.raises(anyio.ClosedResourceError):
-        await accept(listener)
+        await listener.accept()
 
 
 async def test_a_cancelled_accept_loses_nobody() -> None:
     (listener,) = await listen("127.0.0.1", 0)
-    with socket.create_connection(listener.getsockname()):
+    with socket.create_connection(listener.address):
         with anyio.fail_after(HANG):
             with anyio.CancelScope() as scope:
                 scope.cancel()
-                await accept(listener)
+                await listener.accept()
             assert scope.cancelled_caught
-            wire, _ = await accept(listener)
+            wire, _ = await listener.accept()
         wire.abort()
-    close_listener(listener)
+    listener.close()
 
 
 class Troubled(socket.socket):
@@ -183,7 +183,7 @@ async def test_a_connection_gone_before_it_is_accepted_is_passed_over(
 ) -> None:
     troubled.errors = [errno.ECONNABORTED, errno.EPROTO]
     with socket.create_connection(troubled.getsockname()), anyio.fail_after(HANG):
-        wire, _ = await accept(troubled)
+        wire, _ = await SocketListener(troubled).accept()
     wire.abort()
     assert troubled.errors == []
 
@@ -197,7 +197,7 @@ async def test_having_no_descriptors_left_is_waited_out_and_logged(
         socket.create_connection(troubled.getsockname()),
         anyio.fail_after(HANG),
     ):
-        wire, _ = await accept(troubled)
+        wire, _ = await SocketListener(troubled).accept()
     wire.abort()
     assert "cannot accept" in caplog.text
 
@@ -205,7 +205,7 @@ async def test_having_no_descriptors_left_is_waited_out_and_logged(
 async def test_a_broken_listener_is_told(troubled: Troubled) -> None:
     troubled.errors = [errno.EINVAL]
     with pytest.raises(OSError, match="EINVAL"):
-        await accept(troubled)
+        await SocketListener(troubled).accept()
 
 
 async def test_a_unix_socket_is_listened_to_and_replaced(tmp_path: Path) -> None:
@@ -217,10 +217,10 @@ async def test_a_unix_socket_is_listened_to_and_replaced(tmp_path: Path) -> None
         client.sendall(b"near")
         client.shutdown(socket.SHUT_WR)
         with anyio.fail_after(HANG):
-            wire, _ = await accept(listener)
+            wire, _ = await listener.accept()
             assert wire.extra_attributes[SocketAttribute.local_address]() == path
             assert await read_all(wire) == b"near"
-    close_listener(listener)
+    listener.close()
 
 
 async def test_a_file_that_is_no_socket_is_not_replaced(tmp_path: Path) -> None:

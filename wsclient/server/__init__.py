@@ -8,6 +8,7 @@ from ssl import SSLContext
 
 from ..connection import DICE, Dice, Timeouts, bytes_of
 from ..protocol import Deflate, Limits, Request, deflate_of
+from ..wire import Listen
 from .admission import Admission
 from .http import HeaderValues, HTTPResponse, cookies
 from .reception import ProcessRequest, Reception, SelectSubprotocol
@@ -39,6 +40,7 @@ def serve(
     max_handshakes: int | None = 1000,
     max_message_size: int | None = 2**20,
     limits: Limits = Limits(),  # noqa: B008 - frozen
+    listen: Listen | None = None,
     random: Dice = DICE,
 ) -> Server:
     """
@@ -81,6 +83,7 @@ def serve(
             proxy's address.
         ping_interval, ping_timeout, write_timeout, slow_timeout, max_message_size,
             limits, random: as for :func:`wsclient.connect`.
+        listen: opens the listeners; for tests and unusual networks.
 
     Raises:
         ArgumentError: at the call, for what cannot be used.
@@ -92,6 +95,7 @@ def serve(
         host,
         port,
         shutdown_timeout=shutdown_timeout,
+        listen=listen,
         admission=Admission(
             max_connections=max_connections,
             max_connections_per_address=max_connections_per_address,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from itertools import count
 from types import TracebackType
@@ -24,9 +23,9 @@ from ..errors import (
     seconds,
 )
 from ..tasks import OwnedTasks
-from ..transport import accept, close_listener, listen
+from ..transport import listen as listen_tcp
 from ..transport.sockets import authority
-from ..wire import Wire
+from ..wire import Listen, Listener, Wire
 from .admission import Admission, Guest
 from .notices import Notices
 from .reception import Reception, takes
@@ -60,6 +59,7 @@ class Server:
         admission: Admission,
         reception: Reception,
         shutdown_timeout: float | None,
+        listen: Listen | None = None,
     ) -> None:
         takes("handler", handler, "connection")
         if host is not None and not isinstance(host, str):
@@ -74,8 +74,8 @@ class Server:
         self._admission = admission
         self._reception = reception
         self._shutdown_timeout = seconds("shutdown_timeout", shutdown_timeout)
-        self._listeners: list[socket.socket] = []
-        self._addresses: list[Any] = []
+        self._listen: Listen = listen or listen_tcp
+        self._listeners: Sequence[Listener] = ()
         self._numbers = count(1)
         # Everybody who was let in, and how to send him away.
         self._scopes: dict[Wire, anyio.CancelScope] = {}
@@ -93,8 +93,7 @@ class Server:
         if self._tasks is not None:
             raise ConcurrencyError("a server is entered once; call serve() again")
         tasks = self._tasks = OwnedTasks(self._failed)
-        self._listeners = await listen(self._host, self._port)
-        self._addresses = [listener.getsockname() for listener in self._listeners]
+        self._listeners = await self._listen(self._host, self._port)
         await tasks.__aenter__()
         for listener in self._listeners:
             tasks.start_soon(partial(self._accept, listener))
@@ -123,7 +122,7 @@ class Server:
     @property
     def addresses(self) -> list[Any]:
         """The addresses listened on, as sockets give them: ``(host, port, ...)``."""
-        return list(self._addresses)
+        return [listener.address for listener in self._listeners]
 
     @property
     def connections(self) -> frozenset[Connection]:
@@ -206,20 +205,20 @@ class Server:
 
     def _stop_listening(self) -> None:
         for listener in self._listeners:
-            close_listener(listener)
+            listener.close()
 
     def _failed(self, error: Exception) -> None:
         logger.error("a task of the server failed", exc_info=error)
 
     # -- one client -------------------------------------------------------------
 
-    async def _accept(self, listener: socket.socket) -> None:
+    async def _accept(self, listener: Listener) -> None:
         while True:
             if self._admission.full:
                 self._warn("max_handshakes is reached: others wait to be accepted")
                 await self._until(lambda: not self._admission.full)
             try:
-                wire, address = await accept(listener)
+                wire, address = await listener.accept()
             except anyio.ClosedResourceError:
                 return
             host = authority(address)

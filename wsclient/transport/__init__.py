@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from .backend import wire_of
 from .dial import dial
-from .listen import accept, close_listener, listen, listen_unix
+from .listen import SocketListener, listen, listen_unix
 
-__all__ = ("accept", "close_listener", "dial", "listen", "listen_unix", "wire_of")
+__all__ = ("SocketListener", "dial", "listen", "listen_unix", "wire_of")

@@ -9,6 +9,7 @@ import socket
 import stat
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from typing import Any
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -18,7 +19,7 @@ from .backend import wire_of
 from .resolver import AddressInfo, getaddrinfo
 from .sockets import Address, plain, tune
 
-__all__ = ("accept", "close_listener", "listen", "listen_unix")
+__all__ = ("SocketListener", "listen", "listen_unix")
 
 logger = logging.getLogger("wsclient.transport")
 
@@ -50,7 +51,7 @@ async def listen(
     backlog: int = 1024,
     reuse_port: bool = False,
     resolve: Callable[..., Awaitable[Iterable[AddressInfo]]] = getaddrinfo,
-) -> list[socket.socket]:
+) -> list[SocketListener]:
     """
     Listen on every address of a host, IPv4 and IPv6 on sockets of their own.
 
@@ -61,8 +62,6 @@ async def listen(
         reuse_port: let other processes listen there too (``SO_REUSEPORT``).
         resolve: the lookup.
 
-    Close each with :func:`close_listener`.
-
     Raises:
         OSError: an address is in use, not ours, or unknown; then none is open.
 
@@ -70,7 +69,8 @@ async def listen(
     addresses = list(dict.fromkeys(await resolve(host, port, passive=True)))
     for turn in range(_PORTS_TRIED):
         try:
-            return _bind(addresses, backlog=backlog, reuse_port=reuse_port)
+            bound = _bind(addresses, backlog=backlog, reuse_port=reuse_port)
+            return [SocketListener(sock) for sock in bound]
         except OSError as error:
             # Free for one family may be taken for the other.
             last = turn == _PORTS_TRIED - 1
@@ -123,7 +123,7 @@ def _prepare(sock: socket.socket, *, reuse_port: bool) -> None:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
 
 
-def listen_unix(path: str, *, backlog: int = 1024) -> socket.socket:
+def listen_unix(path: str, *, backlog: int = 1024) -> SocketListener:
     """
     Listen on a Unix socket; one that a former process left behind is replaced.
 
@@ -142,54 +142,71 @@ def listen_unix(path: str, *, backlog: int = 1024) -> socket.socket:
     except BaseException:
         sock.close()
         raise
-    return sock
+    return SocketListener(sock)
 
 
-async def accept(listener: socket.socket) -> tuple[Wire, Address]:
+class SocketListener:
     """
-    Wait for the next connection; return its wire and the peer's address.
+    A listening socket as a :class:`~wsclient.wire.Listener`.
 
-    A connection that is gone before it is accepted is passed over. While there are no
-    descriptors left it waits, a second at most before it looks again, and says so in
-    the log. Cancelled, it leaves nothing open.
-
-    Raises:
-        ClosedResourceError: the listener was closed.
-        OSError: the listener is broken.
+    Attributes:
+        socket: the socket, which does not block; :meth:`close` closes it.
 
     """
-    pause = 0.0
-    while True:
-        await checkpoint()  # a flood of connections starves nobody
-        try:
-            sock, sockaddr = listener.accept()
-        except BlockingIOError:
-            await anyio.wait_readable(listener)
-            continue
-        except OSError as error:
-            if listener.fileno() < 0:
-                raise anyio.ClosedResourceError from None
-            if error.errno in _FULL:
-                pause = min(1.0, 2 * pause or 0.05)
-                logger.warning("! cannot accept: %s; again in %g s", error, pause)
-                await anyio.sleep(pause)
-            elif error.errno not in _GONE:
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.socket = sock
+        self._address = sock.getsockname()
+
+    @property
+    def address(self) -> Any:
+        """The address listened on, as sockets give it: ``(host, port, ...)``."""
+        return self._address
+
+    async def accept(self) -> tuple[Wire, Address]:
+        """
+        Wait for the next connection; return its wire and the peer's address.
+
+        A connection that is gone before it is accepted is passed over. While there are
+        no descriptors left it waits, a second at most before it looks again, and says
+        so in the log. Cancelled, it leaves nothing open.
+
+        Raises:
+            ClosedResourceError: the listener was closed.
+            OSError: the listener is broken.
+
+        """
+        pause = 0.0
+        while True:
+            await checkpoint()  # a flood of connections starves nobody
+            try:
+                sock, sockaddr = self.socket.accept()
+            except BlockingIOError:
+                await anyio.wait_readable(self.socket)
+                continue
+            except OSError as error:
+                if self.socket.fileno() < 0:
+                    raise anyio.ClosedResourceError from None
+                if error.errno in _FULL:
+                    pause = min(1.0, 2 * pause or 0.05)
+                    logger.warning("! cannot accept: %s; again in %g s", error, pause)
+                    await anyio.sleep(pause)
+                elif error.errno not in _GONE:
+                    raise
+                continue
+            try:
+                tune(sock)
+                wire = await wire_of(sock)
+            except OSError:  # it has hung up meanwhile
+                sock.close()
+                continue
+            except BaseException:
+                sock.close()
                 raise
-            continue
-        try:
-            tune(sock)
-            wire = await wire_of(sock)
-        except OSError:  # it has hung up meanwhile
-            sock.close()
-            continue
-        except BaseException:
-            sock.close()
-            raise
-        return wire, plain(sockaddr)
+            return wire, plain(sockaddr)
 
-
-def close_listener(listener: socket.socket) -> None:
-    """Close it; who waits in :func:`accept` gets ClosedResourceError. Idempotent."""
-    if listener.fileno() >= 0:
-        anyio.notify_closing(listener)
-        listener.close()
+    def close(self) -> None:
+        """Close it; who waits in :meth:`accept` is told. Idempotent."""
+        if self.socket.fileno() >= 0:
+            anyio.notify_closing(self.socket)
+            self.socket.close()
