@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from wsclient.testing.wires import Pipe
+from wsclient.testing.pipe import Pipe
 
 __all__ = (
     "FAULTS",

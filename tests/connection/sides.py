@@ -24,7 +24,7 @@ from wsclient.errors import (
     ReceiveTimeout,
 )
 from wsclient.protocol import Role, State
-from wsclient.testing.wires import Pipe
+from wsclient.testing.pipe import Pipe
 
 from .records import Reading, Recorder, read
 

@@ -22,7 +22,8 @@ import wsclient
 from wsclient.connection import Connection, Timeouts
 from wsclient.errors import ConnectError, LocalProtocolError, Phase
 from wsclient.protocol import Deflate, Endpoint, Limits, Role
-from wsclient.testing.wires import Pipe, wire_pair
+from wsclient.testing.pipe import Pipe
+from wsclient.testing.wires import wire_pair
 from wsclient.transport.stream import StreamWire, WireStream
 from wsclient.transport.tls import TLSWire, secure
 from wsclient.wire import Reached, Wire

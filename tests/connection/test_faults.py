@@ -13,7 +13,7 @@ from anyio.lowlevel import checkpoint
 
 from wsclient.errors import Close, ConnectionClosed
 from wsclient.protocol import Role
-from wsclient.testing.wires import Pipe
+from wsclient.testing.pipe import Pipe
 
 from .conftest import KINDS
 from .faults import FAULTS, HEALING, Break, Eof, Fault, Reset

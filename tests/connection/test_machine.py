@@ -27,7 +27,7 @@ from wsclient.errors import (
 )
 from wsclient.protocol import Limits, Role
 from wsclient.testing.clock import virtual_backend
-from wsclient.testing.wires import Pipe
+from wsclient.testing.pipe import Pipe
 
 from .conftest import KINDS
 from .faults import Break, Eof, Fault, Reset

@@ -25,7 +25,7 @@ _HOMES = {
     "Tap": "tap",
     "check_wire": "contract",
     "lend": "tap",
-    "Pipe": "wires",
+    "Pipe": "pipe",
     "SimulatedWire": "wires",
     "wire_pair": "wires",
 }

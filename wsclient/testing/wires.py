@@ -1,10 +1,9 @@
-"""A network in memory: two wires, the pipes between them, and every way they fail."""
+"""Two wires in memory: the real ones, on simulated sockets."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -16,190 +15,13 @@ from ..transport.asyncio import AsyncioWire
 from ..transport.pulled import PulledWire
 from ..transport.sockets import BUFFER_SIZE
 from ..wire import Feed, Lost, Wire
+from .pipe import Pipe
 
-__all__ = ("Pipe", "SimulatedWire", "wire_pair")
-
-Clock = Callable[[], float]
+__all__ = ("SimulatedWire", "wire_pair")
 
 
-class Pipe:
-    """
-    One direction of a simulated connection: a kernel's buffers and the way between.
-
-    Set its attributes at any time; whatever waits learns of it. What an attribute says
-    holds from now on; bytes that are on their way keep their time of arrival.
-
-    Attributes:
-        latency: seconds from sending to arrival.
-        capacity: bytes it holds at most, sent and not yet read. 0 takes a byte at a
-            time, and only while it is being waited for.
-        chunk: bytes given by one read at most; None: all there are.
-        sent: everything it took from the sender, for the test to read.
-        received: everything that was read, for the test to read.
-
-    """
-
-    def __init__(self, clock: Clock, *, latency: float, capacity: int) -> None:
-        self.latency = latency
-        self.chunk: int | None = None
-        self.sent = bytearray()
-        self.received = bytearray()
-        self._clock = clock
-        self._capacity = capacity
-        self._segments: deque[tuple[float, bytes]] = deque()
-        self._held = 0
-        self._wanted = False  # somebody waits to read
-        self._stalled = False
-        self._silenced = False
-        self._fin: float | None = None  # when the EOF arrives
-        self._error: tuple[float, OSError] | None = None  # what reading meets, and when
-        self._refusal: tuple[float, OSError] | None = None  # what sending meets
-        self._cut: tuple[int, OSError | None] | None = None
-        self._watchers: list[Callable[[], None]] = []
-
-    def __repr__(self) -> str:
-        return f"<Pipe {len(self.sent)} sent, {len(self.received)} received>"
-
-    # What a test does to it.
-
-    @property
-    def capacity(self) -> int:
-        return self._capacity
-
-    @capacity.setter
-    def capacity(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._changed()
-
-    def stall(self) -> None:
-        """Take no more bytes, as when the peer's host does not read."""
-        self._stalled = True
-
-    def silence(self) -> None:
-        """
-        Let nothing arrive any more: a black hole.
-
-        It still takes what its capacity holds, as a kernel does whose packets vanish.
-
-        """
-        self._silenced = True
-
-    def heal(self) -> None:
-        """End :meth:`stall` and :meth:`silence`; what was held arrives now."""
-        self._stalled = self._silenced = False
-        self._changed()
-
-    def eof(self) -> None:
-        """Say the end after what was sent: the reader gets an EOF."""
-        if self._fin is None:
-            self._fin = self._clock() + self.latency
-            self._changed()
-
-    def reset(self, error: OSError | None = None) -> None:
-        """
-        Break it: reading meets the error after what had been sent, sending at once.
-
-        The default is ``ConnectionResetError``.
-
-        """
-        error = error or ConnectionResetError("the simulated peer reset the connection")
-        self._error = self._clock() + self.latency, error
-        self.refuse(error)
-
-    def refuse(self, error: OSError, *, after: float = 0.0) -> None:
-        """Let sending meet the error, from ``after`` seconds on."""
-        if self._refusal is None:
-            self._refusal = self._clock() + after, error
-            self._changed()
-
-    def cut_at(self, count: int, error: OSError | None = None) -> None:
-        """
-        Let exactly ``count`` bytes through, counted from the very first, then end.
-
-        The reader meets the error, or an EOF if there is none; what is sent beyond
-        vanishes.
-
-        """
-        self._cut = count, error
-        self._cut_off()
-
-    # What the sockets do with it.
-
-    def send(self, data: bytes | memoryview) -> int:
-        if self.departure() > self._clock():
-            raise BlockingIOError
-        if self._refusal is not None and self._refusal[0] <= self._clock():
-            raise self._refusal[1]
-        taken = bytes(data[: self._room()])
-        self.sent += taken
-        passed = taken
-        if self._cut is not None:
-            passed = taken[: max(0, self._cut[0] - (len(self.sent) - len(taken)))]
-        if passed and self._fin is None:
-            self._segments.append((self._clock() + self.latency, passed))
-            self._held += len(passed)
-        self._cut_off()
-        self._changed()
-        return len(taken)
-
-    def _cut_off(self) -> None:
-        if self._cut is not None and len(self.sent) >= self._cut[0]:
-            _, error = self._cut
-            if error is None:
-                self.eof()
-            elif self._error is None:
-                self._error = self._clock() + self.latency, error
-                self._changed()
-
-    def recv_into(self, buffer: memoryview) -> int:
-        if self.arrival() > self._clock():
-            raise BlockingIOError
-        if not self._segments:
-            if self._error is not None and self._error[0] <= self._clock():
-                raise self._error[1]
-            return 0
-        arrival, data = self._segments.popleft()
-        count = min(len(data), len(buffer), self.chunk or len(data))
-        buffer[:count] = data[:count]
-        if count < len(data):
-            self._segments.appendleft((arrival, data[count:]))
-        self._held -= count
-        self.received += data[:count]
-        self._changed()
-        return count
-
-    def arrival(self) -> float:
-        """When there is something to read: bytes, an error or an EOF; maybe never."""
-        if self._silenced:
-            return float("inf")
-        if self._segments:
-            return self._segments[0][0]
-        ends = [self._error[0]] if self._error is not None else []
-        ends += [self._fin] if self._fin is not None else []
-        return min(ends, default=float("inf"))
-
-    def departure(self) -> float:
-        """When sending takes something or meets an error; maybe never."""
-        if self._room() > 0 and not self._stalled:
-            return self._clock()
-        return self._refusal[0] if self._refusal is not None else float("inf")
-
-    def _room(self) -> int:
-        return max(self._capacity, 1 if self._wanted else 0) - self._held
-
-    def want(self, wanted: bool) -> None:
-        """Be told whether somebody waits to read."""
-        if self._wanted != wanted:
-            self._wanted = wanted
-            if wanted:
-                self._changed()
-
-    def watch(self, watcher: Callable[[], None]) -> None:
-        self._watchers.append(watcher)
-
-    def _changed(self) -> None:
-        for watcher in tuple(self._watchers):
-            watcher()
+Address = tuple[str, int]
+HERE, THERE = ("192.0.2.1", 40_000), ("192.0.2.2", 443)  # RFC 5737
 
 
 class _Socket:
@@ -230,12 +52,19 @@ class SimulatedWire(Wire, Protocol):
     out: Pipe
     into: Pipe
 
+    @property
+    def closed(self) -> bool:
+        """Whether its simulated socket is closed: nothing is open any more."""
+        ...
+
 
 def wire_pair(
     *,
     latency: float = 0.0,
+    bandwidth: float | None = None,
     capacity: int = BUFFER_SIZE,
     pushed: bool | tuple[bool, bool] = False,
+    addresses: tuple[Address, Address] = (HERE, THERE),
 ) -> tuple[SimulatedWire, SimulatedWire]:
     """
     Make two wires that are connected to each other, in memory, on virtual time.
@@ -245,22 +74,25 @@ def wire_pair(
 
     Args:
         latency: seconds from sending to arrival, each way.
+        bandwidth: bytes a second each way; None: no bound.
         capacity: bytes each way that the simulated kernels hold; see :class:`Pipe`.
         pushed: make them as asyncio's are, which is possible there only; a pair
             says it for each.
+        addresses: what each end says of itself.
 
     """
     left, right = (pushed, pushed) if isinstance(pushed, bool) else pushed
     clock = anyio.current_time
-    there = Pipe(clock, latency=latency, capacity=capacity)
-    back = Pipe(clock, latency=latency, capacity=capacity)
-    return _wire(left, _Socket(there, back), 1), _wire(right, _Socket(back, there), 2)
+    up = Pipe(clock, latency=latency, bandwidth=bandwidth, capacity=capacity)
+    down = Pipe(clock, latency=latency, bandwidth=bandwidth, capacity=capacity)
+    here, there = addresses
+    return (
+        _wire(left, _Socket(up, down), here, there),
+        _wire(right, _Socket(down, up), there, here),
+    )
 
 
-def _wire(pushed: bool, sock: _Socket, number: int) -> SimulatedWire:
-    here, there = ("192.0.2.1", 40_000), ("192.0.2.2", 443)  # RFC 5737
-    if number == 2:
-        here, there = there, here
+def _wire(pushed: bool, sock: _Socket, here: Address, there: Address) -> SimulatedWire:
     attributes: Mapping[Any, Callable[[], Any]] = {
         SocketAttribute.local_address: lambda: here,
         SocketAttribute.local_port: lambda: here[1],
@@ -292,6 +124,10 @@ class _Pulled(PulledWire):
         self._waiting: set[anyio.Event] = set()
         sock.out.watch(self._stir)
         sock.into.watch(self._stir)
+
+    @property
+    def closed(self) -> bool:
+        return self._sock.closed
 
     def start(self, feed: Feed, lost: Lost, drained: Callable[[], None]) -> None:
         super().start(_overwriting(feed), lost, drained)
@@ -350,7 +186,12 @@ class _Pushed(AsyncioWire):
         super().__init__(loop, sock, attributes)
         self.out = sock.out
         self.into = sock.into
+        self._simulated = sock
         self.connection_made(_Transport(loop, sock, self))
+
+    @property
+    def closed(self) -> bool:
+        return self._simulated.closed
 
     def start(self, feed: Feed, lost: Lost, drained: Callable[[], None]) -> None:
         super().start(_overwriting(feed), lost, drained)
