@@ -7,7 +7,7 @@ import selectors
 import threading
 from typing import Any
 
-__all__ = ("VIRTUAL_BACKENDS", "Deadlock", "virtual_backend")
+__all__ = ("VIRTUAL_BACKENDS", "Deadlock", "suspend", "virtual_backend")
 
 VIRTUAL_BACKENDS = ("asyncio", "trio")
 """What :func:`virtual_backend` takes."""
@@ -63,6 +63,9 @@ class _JumpingLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
+    def jump(self, seconds: float) -> None:
+        self._jumping.now += seconds
+
 
 def virtual_backend(name: str) -> tuple[str, dict[str, Any]]:
     """
@@ -89,3 +92,42 @@ def virtual_backend(name: str) -> tuple[str, dict[str, Any]]:
 
         return "trio", {"clock": MockClock(autojump_threshold=0)}
     raise ValueError(f"no backend is called {name!r}: asyncio or trio")
+
+
+def on_asyncio() -> bool:
+    """Whether the event loop that runs here is asyncio's."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def suspend(seconds: float) -> None:
+    """
+    Let the virtual clock jump, as a machine's does that sleeps.
+
+    No task runs meanwhile: what was due comes late, all at once, and what was on its
+    way has arrived.
+
+    Args:
+        seconds: how long the sleep lasts.
+
+    Raises:
+        RuntimeError: this event loop does not run on a virtual clock.
+
+    """
+    if on_asyncio():
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, _JumpingLoop):
+            loop.jump(seconds)
+            return
+    else:
+        from trio.lowlevel import current_clock
+        from trio.testing import MockClock
+
+        clock = current_clock()
+        if isinstance(clock, MockClock):
+            clock.jump(seconds)
+            return
+    raise RuntimeError("the clock is real: take virtual_backend() for this test")

@@ -54,7 +54,7 @@ class Pipe:
         self._last = 0.0  # when what was sent last arrives
         self._wanted = False  # somebody waits to read
         self._stalled = False
-        self._silenced = False
+        self._silences: set[object] = set()
         self._fin: float | None = None  # when the EOF arrives
         self._error: tuple[float, OSError] | None = None  # what reading meets, and when
         self._refusal: tuple[float, OSError] | None = None  # what sending meets
@@ -79,18 +79,26 @@ class Pipe:
         """Take no more bytes, as when the peer's host does not read."""
         self._stalled = True
 
-    def silence(self) -> None:
+    def silence(self, cause: object = None) -> None:
         """
         Let nothing arrive any more: a black hole.
 
         It still takes what its capacity holds, as a kernel does whose packets vanish.
+        Of several causes each is healed for itself.
 
         """
-        self._silenced = True
+        self._silences.add(cause)
 
-    def heal(self) -> None:
-        """End :meth:`stall` and :meth:`silence`; what was held arrives now."""
-        self._stalled = self._silenced = False
+    def heal(self, cause: object = None) -> None:
+        """
+        End :meth:`silence` of that cause; what was held by it alone arrives now.
+
+        Without a cause it ends :meth:`stall` too.
+
+        """
+        self._silences.discard(cause)
+        if cause is None:
+            self._stalled = False
         self._changed()
 
     def eof(self) -> None:
@@ -189,7 +197,7 @@ class Pipe:
 
     def arrival(self) -> float:
         """When there is something to read: bytes, an error or an EOF; maybe never."""
-        if self._silenced:
+        if self._silences:
             return float("inf")
         if self._segments:
             return self._segments[0][0]
