@@ -6,33 +6,42 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import wsclient
+import wsclient.testing
 
 PACKAGE = Path(wsclient.__file__).parent
+FACES = [wsclient, wsclient.testing]
+NAMES = [(face, name) for face in FACES for name in face.__all__]
 
 
-@pytest.mark.parametrize("name", wsclient.__all__)
-def test_every_name_of_the_face_is_there_and_is_documented(name: str) -> None:
-    value = getattr(wsclient, name)
+@pytest.mark.parametrize(("face", "name"), NAMES)
+def test_every_name_of_a_face_is_there_and_is_documented(
+    face: ModuleType, name: str
+) -> None:
+    value = getattr(face, name)
     assert getattr(value, "__doc__", None)
 
 
-def test_no_name_is_handed_on_twice() -> None:
-    assert len(set(wsclient.__all__)) == len(wsclient.__all__)
+@pytest.mark.parametrize("face", FACES)
+def test_no_name_is_handed_on_twice(face: ModuleType) -> None:
+    assert len(set(face.__all__)) == len(face.__all__)
 
 
-def test_type_checkers_see_the_same_face() -> None:
-    tree = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("face", FACES)
+def test_type_checkers_see_the_same_face(face: ModuleType) -> None:
+    source = Path(str(face.__file__)).with_suffix(".pyi")
+    tree = ast.parse(source.read_text(encoding="utf-8"))
     seen = {
         alias.asname
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    assert seen == set(wsclient.__all__)
+    assert seen == set(face.__all__)
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:

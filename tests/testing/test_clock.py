@@ -7,7 +7,12 @@ from typing import Any
 import anyio
 import pytest
 
-from wsclient.testing.clock import VIRTUAL_BACKENDS, Deadlock, virtual_backend
+from wsclient.testing.clock import (
+    VIRTUAL_BACKENDS,
+    Deadlock,
+    suspend,
+    virtual_backend,
+)
 
 
 @pytest.fixture(params=VIRTUAL_BACKENDS)
@@ -76,3 +81,25 @@ async def test_a_thread_is_given_real_time() -> None:
 def test_an_unknown_backend_is_told_at_the_call() -> None:
     with pytest.raises(ValueError, match="curio"):
         virtual_backend("curio")
+
+
+async def test_a_suspended_clock_jumps_and_no_task_runs_meanwhile() -> None:
+    start = anyio.current_time()
+    woken: list[float] = []
+
+    async def sleeper() -> None:
+        for _ in range(3):
+            await anyio.sleep(10)
+            woken.append(anyio.current_time() - start)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(sleeper)
+        await anyio.sleep(5)
+        suspend(3600)
+    assert woken == pytest.approx([3605, 3615, 3625])
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_a_real_clock_cannot_be_suspended() -> None:
+    with pytest.raises(RuntimeError, match="virtual_backend"):
+        suspend(1)

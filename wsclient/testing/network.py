@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 from math import inf
 from random import Random
-from typing import Any, Literal
+from typing import Any
 
 import anyio
 from anyio.abc import SocketAttribute
@@ -19,103 +19,10 @@ from ..errors import ConnectError, Facts, Phase, Reason
 from ..transport.sockets import BUFFER_SIZE, authority, text_of
 from ..wire import Dial, Listener, Reached, Wire
 from .clock import on_asyncio
-from .pipe import Pipe
+from .link import Link
 from .wires import Address, SimulatedWire, wire_pair
 
-__all__ = ("Dialled", "Host", "Link", "Network", "Way")
-
-Way = Literal["up", "down", "both"]
-"""Up leads from who dialled to who listens, down leads back."""
-
-
-class Link:
-    """
-    One connection of a simulated network: its record, and the ways to break it.
-
-    Attributes:
-        number: counted from 1 in the network, in the order they came about.
-        near, far: the host that dialled and the host that listens.
-        opened_at: when it came about, on the event loop's clock.
-        up, down: its two pipes, which tell what was sent and what was received.
-
-    """
-
-    def __init__(
-        self,
-        number: int,
-        near: Host,
-        far: Host,
-        wires: tuple[SimulatedWire, SimulatedWire],
-    ) -> None:
-        self.number = number
-        self.near = near
-        self.far = far
-        self.opened_at = anyio.current_time()
-        self.up: Pipe = wires[0].out
-        self.down: Pipe = wires[0].into
-        self._wires = wires
-
-    def __repr__(self) -> str:
-        return f"<Link {self.number} from {self.near.name} to {self.far.name}>"
-
-    @property
-    def live(self) -> bool:
-        """Whether the end that dialled is open."""
-        return not self._wires[0].closed
-
-    @property
-    def over(self) -> bool:
-        """Whether both ends are closed."""
-        return self._wires[0].closed and self._wires[1].closed
-
-    def reset(self, *, losing: bool = False) -> None:
-        """
-        Break it: both ends are told by a reset, after what had been sent.
-
-        Args:
-            losing: drop what is on its way.
-
-        """
-        for pipe in self._pipes("both"):
-            pipe.reset(losing=losing)
-
-    def eof(self, way: Way = "down") -> None:
-        """
-        Say FIN in an end's name, as a middlebox does that has had enough.
-
-        To TLS it is a ragged end: no close_notify stands before it.
-
-        """
-        for pipe in self._pipes(way):
-            pipe.eof()
-
-    def silence(self, way: Way = "both") -> None:
-        """Let nothing arrive any more: a black hole. It takes what its buffer holds."""
-        for pipe in self._pipes(way):
-            pipe.silence()
-
-    def stall(self, way: Way = "both") -> None:
-        """Take no more bytes, as of a host whose buffers are full."""
-        for pipe in self._pipes(way):
-            pipe.stall()
-
-    def heal(self) -> None:
-        """End :meth:`silence` and :meth:`stall`: what was on its way arrives now."""
-        self._heal(None)
-
-    def _pipes(self, way: Way) -> list[Pipe]:
-        ways = {"up": [self.up], "down": [self.down], "both": [self.up, self.down]}
-        if way not in ways:
-            raise ValueError(f"way={way!r}: give 'up', 'down' or 'both'")
-        return ways[way]
-
-    def _silence(self, cause: object) -> None:
-        for pipe in self._pipes("both"):
-            pipe.silence(cause)
-
-    def _heal(self, cause: object) -> None:
-        for pipe in self._pipes("both"):
-            pipe.heal(cause)
+__all__ = ("Dialled", "Host", "Network")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,9 +60,6 @@ class Host:
         lookup: seconds that finding its address takes; ``math.inf``: for ever.
         lookup_error: what finding its address ends with; None: the address.
         refuses: whether dials are refused though somebody listens.
-        stalls_at: the phase in which every dial from now on comes to a standstill:
-            "dns", "tcp", "tls" or "upgrade"; None: in none. :meth:`Link.heal` goes on
-            with "tls" and "upgrade", changing it with the others.
 
     """
 
@@ -166,7 +70,7 @@ class Host:
         self.lookup = 0.0
         self.lookup_error: OSError | None = None
         self.refuses = False
-        self.stalls_at: Literal["dns", "tcp", "tls", "upgrade"] | None = None
+        self._stalls_at: Phase | None = None
         self._network = network
         self._listeners: dict[int, _Listener] = {}
         self._crashed = False
@@ -175,6 +79,22 @@ class Host:
 
     def __repr__(self) -> str:
         return f"<Host {self.name} at {self.address}>"
+
+    @property
+    def stalls_at(self) -> Phase | None:
+        """
+        The phase in which every dial from now on stands still; None: in none.
+
+        DNS for ever, TCP until this is changed, TLS and UPGRADE until the link is
+        healed.
+
+        """
+        return self._stalls_at
+
+    @stalls_at.setter
+    def stalls_at(self, phase: Phase | None) -> None:
+        self._stalls_at = phase
+        self._network._stir()
 
     async def listen(self, host: str | None = None, port: int = 0) -> list[Listener]:
         """
@@ -373,7 +293,7 @@ class Network:
         cause = frozenset((one, other))
         self._partitions.add(cause)
         for link in self.host(one).links:
-            if cause == {link.near.name, link.far.name}:
+            if cause == {link.near, link.far}:
                 link._silence(cause)
 
     def heal(self) -> None:
@@ -396,7 +316,7 @@ class Network:
 
     def _passes(self, near: Host, far: Host) -> bool:
         parted = frozenset((near.name, far.name)) in self._partitions
-        return not (parted or near._off or far._off or far.stalls_at == "tcp")
+        return not (parted or near._off or far._off or far.stalls_at is Phase.TCP)
 
     def _join(self, near: Host, far: Host, listener: _Listener, latency: float) -> Link:
         on_both = on_asyncio() if self._pushed is None else self._pushed
@@ -409,14 +329,14 @@ class Network:
             pushed=on_both,
             addresses=(here, listener.address),
         )
-        link = Link(number, near, far, wires)
+        link = Link(number, near.name, far.name, wires)
         self.links.append(link)
         for host in (near, far):
             host.links = [old for old in host.links if not old.over]
             host.links.append(link)
             if host._paused:
                 link._silence("pause")
-        live = sum(other.live for other in near.links if other.near is near)
+        live = sum(other.live for other in near.links if other.near == near.name)
         self.most_live = max(self.most_live, live)
         if self.on_link is not None:
             self.on_link(link)
@@ -440,12 +360,12 @@ class _Dialling:
         try:
             host = await self._find(reached)
             link = await self._reach(host, reached)
-            if host.stalls_at == ("upgrade" if tls is None else "tls"):
+            if host.stalls_at is (Phase.UPGRADE if tls is None else Phase.TLS):
                 link.silence()
             wire: Wire = link._wires[0]
             if tls is not None:
                 wire = await self._secure(wire, tls, reached)
-                if host.stalls_at == "upgrade":
+                if host.stalls_at is Phase.UPGRADE:
                     link.silence()
             return wire
         except ConnectError as failed:
@@ -470,7 +390,7 @@ class _Dialling:
         await checkpoint()
         if host is None:
             raise self._failed(Phase.DNS, OSError("the network has no such host"))
-        if host.stalls_at == "dns":
+        if host.stalls_at is Phase.DNS:
             await anyio.sleep(inf)
         await anyio.sleep(host.lookup)
         if host.lookup_error is not None:

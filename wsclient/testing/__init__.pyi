@@ -1,0 +1,17 @@
+"""The names of ``__init__.py`` as type checkers see them."""
+
+from .clock import VIRTUAL_BACKENDS as VIRTUAL_BACKENDS
+from .clock import Deadlock as Deadlock
+from .clock import suspend as suspend
+from .clock import virtual_backend as virtual_backend
+from .contract import WIRE_CHECKS as WIRE_CHECKS
+from .contract import check_wire as check_wire
+from .link import Link as Link
+from .network import Dialled as Dialled
+from .network import Host as Host
+from .network import Network as Network
+from .pipe import Pipe as Pipe
+from .tap import Tap as Tap
+from .tap import lend as lend
+from .wires import SimulatedWire as SimulatedWire
+from .wires import wire_pair as wire_pair
