@@ -26,6 +26,8 @@ from .shared import Setup, opened
 
 TELLING = ("told", "kept", "dropped")
 """Stories in which the first message is told in parts, at least at first."""
+REPLIES = 64 * 160 + 1024
+"""Bytes that pongs take up at most while nobody fetches them, and all else."""
 HOLDING = ("held", "spared")
 """Stories in which reading stops at a message that is too large."""
 
@@ -76,7 +78,7 @@ def read_pieces(setup: Setup, data: bytes) -> tuple[list[Event], bool]:
     events = deliver(us, setup.chunks(data), decide)
     kept = 1032 * len(data) if setup.size is None else setup.size
     fed = max(setup.first, setup.then)
-    assert retained(us) <= before + kept * 9 // 8 + 2 * fed + 1024
+    assert retained(us) <= before + kept * 9 // 8 + 2 * fed + REPLIES
     if decided:  # what had been told was given back, or is of no use
         events = [e for e in events if not any(e is part for part in parts)]
     events = joined(events)

@@ -75,6 +75,14 @@ def test_the_size_of_a_header_is_exact_its_line_end_and_spaces_counted() -> None
         assert in_two_ways(over, limits) == ([], b"", "a header is too large")
 
 
+def test_a_header_that_is_folded_is_counted_whole() -> None:
+    limits = Limits(max_header_size=11)
+    fits = lines(b"X: 4", b" 78")
+    assert in_two_ways(fits, limits) == ([fits], b"", "")
+    over = lines(b"X: 4", b"\t ", b" ", b" 78")
+    assert in_two_ways(over, limits) == ([], b"", "a header is too large")
+
+
 def test_the_first_line_counts_for_the_whole_head_alone() -> None:
     """A target that is too long is the handshake's to refuse, by name."""
     limits = Limits(max_header_size=5, max_head_size=len(lines()))

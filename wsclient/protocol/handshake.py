@@ -197,8 +197,9 @@ class ClientHandshake:
     def _check(self, head: h11.InformationalResponse) -> Response:
         """Check a 101 against RFC 6455, section 4.1, last part."""
         headers = _decoded(head)
-        if head.http_version < b"1.1":
-            raise _Refused("the answer is HTTP/1.0", 101)
+        if not b"1.1" <= head.http_version < b"2":
+            version = head.http_version.decode()
+            raise _Refused(f"the answer is HTTP/{version}", 101)
         try:
             _check_upgrade(headers)
             accepts = header_values(headers, "Sec-WebSocket-Accept")
@@ -309,7 +310,7 @@ class ServerHandshake:
         target = event.target.decode("latin-1")
         method = event.method.decode("latin-1")
         self._head_only = method == "HEAD"  # its answer has no body (RFC 9110, 9.3.2)
-        if event.http_version >= b"2":
+        if not b"1" <= event.http_version < b"2":
             raise _Refused("the request is not HTTP/1.1", 505)
         if len(target) > self._limits.max_header_size:
             raise _Refused("the request target is too long", 414)

@@ -7,6 +7,7 @@ from .limits import Limits
 __all__ = ("BadHead", "HeadReader")
 
 _BLANK = frozenset({b"\r\n", b"\n"})
+_FOLDS = (b"", b" ", b"\t")  # no byte yet, or one that goes on with the header
 
 
 class BadHead(Exception):
@@ -23,21 +24,21 @@ class HeadReader:
     Collects heads, one after the other, and refuses the first byte too many.
 
     It counts what stands on the wire, before anybody parses it: the bytes of all
-    heads together, the lines behind the first one, and the bytes of each of these,
-    line ends included. So what is refused does not depend on how the bytes were
+    heads together, the lines behind the first one, and the bytes of each header, line
+    ends and the lines it is folded onto (RFC 9112, 5.2) included. So what is refused does not depend on how the bytes were
     split, and costs no more than looking for line ends.
 
     """
 
-    __slots__ = ("_data", "_limits", "_line", "_lines", "_room", "_seen")
+    __slots__ = ("_data", "_header", "_limits", "_line", "_lines", "_room", "_seen")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._room = limits.max_head_size
         self._data = bytearray()
-        # Where the line that is read begins, how many stand before it, and up to
-        # where no end of it was found.
-        self._line = self._lines = self._seen = 0
+        # Where the header and the line that are read begin, how many lines stand
+        # before it, and up to where no end of it was found.
+        self._header = self._line = self._lines = self._seen = 0
 
     def feed(self, data: bytes) -> None:
         """Take bytes."""
@@ -59,6 +60,9 @@ class HeadReader:
         if data and data[0] <= 0x20:  # no token: TLS, for example, on a plain port
             raise BadHead("this is not HTTP", 400)
         while True:
+            first = data[self._line : self._line + 1]
+            if self._lines < 2 or first not in _FOLDS:  # no fold behind the first line
+                self._header = self._line
             stop = data.find(b"\n", self._seen) + 1
             self._check_size(stop or len(data))
             if not stop:
@@ -73,12 +77,12 @@ class HeadReader:
         head = bytes(data[:stop])
         del data[:stop]
         self._room -= stop
-        self._line = self._lines = self._seen = 0
+        self._header = self._line = self._lines = self._seen = 0
         return head
 
     def _check_size(self, stop: int) -> None:
         """Refuse what goes beyond a bound; of two the one that it met first."""
-        largest = self._line + self._limits.max_header_size
+        largest = self._header + self._limits.max_header_size
         if self._lines and stop > largest and largest < self._room:
             raise BadHead("a header is too large", 431)
         if stop > self._room:
