@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 __all__ = (
+    "TROUBLES",
     "VIRTUAL_BACKENDS",
     "WIRE_CHECKS",
     "Deadlock",
@@ -13,11 +14,15 @@ __all__ = (
     "Link",
     "Network",
     "Pipe",
+    "Proxy",
+    "ProxyLink",
+    "ProxyPipe",
     "SimulatedWire",
     "Tap",
     "check_wire",
     "lend",
     "suspend",
+    "trouble",
     "virtual_backend",
     "wire_pair",
 )
@@ -36,6 +41,11 @@ _HOMES = {
     "Link": "link",
     "Network": "network",
     "Pipe": "pipe",
+    "Proxy": "proxy",
+    "ProxyLink": "proxy_link",
+    "ProxyPipe": "proxy_link",
+    "TROUBLES": "troubles",
+    "trouble": "troubles",
     "SimulatedWire": "wires",
     "wire_pair": "wires",
 }

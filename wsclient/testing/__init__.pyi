@@ -11,7 +11,12 @@ from .network import Dialled as Dialled
 from .network import Host as Host
 from .network import Network as Network
 from .pipe import Pipe as Pipe
+from .proxy import Proxy as Proxy
+from .proxy_link import ProxyLink as ProxyLink
+from .proxy_link import ProxyPipe as ProxyPipe
 from .tap import Tap as Tap
 from .tap import lend as lend
+from .troubles import TROUBLES as TROUBLES
+from .troubles import trouble as trouble
 from .wires import SimulatedWire as SimulatedWire
 from .wires import wire_pair as wire_pair
