@@ -41,6 +41,7 @@ ROOMS: dict[str, frozenset[str]] = {
         {
             "errors",
             "wire",
+            "tasks",
             "protocol",
             "transport",
             "connection",
