@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .figures import SHARES, Figures
+from .figures import Figures
 from .svg import Axes, Page, Scale
 
 __all__ = ("Panel", "loads", "sweeps", "times")
@@ -76,9 +76,14 @@ def times(
     """Draw from when to when the fleets came back, a column for each scenario."""
     rows = len(scenarios[0][1])
     wide = (WIDTH - 120) // len(scenarios)
-    page = Page(WIDTH, 140 + rows * 26, title)
-    names = ", ".join(f"{share:.0%}" for share in SHARES)
-    page.text(16, 48, f"Seconds until {names} of the clients are back", "soft")
+    page = Page(WIDTH, 136 + rows * 26, title)
+    page.text(
+        16,
+        48,
+        "Seconds until 50 % (hollow), 95 %, 99 % and 100 % (the number) of the clients "
+        "are back. Never: not within the time of the simulation.",
+        "soft",
+    )
     for column, (name, fleets) in enumerate(scenarios):
         left = 112 + column * wide
         axes = Axes(
@@ -135,7 +140,7 @@ class Panel:
 def sweeps(title: str, panels: Sequence[Panel]) -> str:
     """Draw what follows from each value of a setting, with the default marked."""
     wide, high = (WIDTH - 20) // len(panels), 220
-    page = Page(WIDTH, high + 150, title)
+    page = Page(WIDTH, high + 134, title)
     for column, panel in enumerate(panels):
         left = 52 + column * wide
         last = len(panel.settings) - 1
@@ -171,5 +176,5 @@ def _sweep(axes: Axes, name: str, values: Sequence[float | None], style: str) ->
         if value is None:
             axes.page.text(axes.x(at), axes.y.end + 16, "never", "orange", "middle")
     if name:
-        x, y = points[-1]
-        axes.page.text(x + 4, y - 9, name, "soft", "end")
+        x, y = points[0]
+        axes.page.text(x + 8, y - 6, name, "soft")

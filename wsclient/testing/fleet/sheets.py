@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 
 import tenacity
 
+from ...supervisor.policy import SPREAD
 from .figures import Figures
 from .plots import Panel, loads, sweeps, times
 from .scenarios import SCENARIOS, Answer, Scenario
@@ -31,6 +32,8 @@ SWEPT = 2_000  # clients of each point of a sweep
 BLIP = Scenario(name="blip")
 ROOMY = Scenario(name="roomy", whole=0.1, returns=600.0)
 """A balancer cuts all and serves on; a long outage of a server with room for all."""
+
+Series = list[tuple[str, Sequence[float | None]]]
 
 CRASH = replace(SCENARIOS["restart"], name="crash", ended=Answer.BROKEN)
 
@@ -100,7 +103,7 @@ def _recovery() -> str:
         "slow": "a slow recovery",
     }
     return times(
-        "Full jitter up to 30 s has the last client back in minutes, in each scenario",
+        "Jitter in proportion to the delay brings the last client back soonest",
         [(label, _fleets(name)) for name, label in names.items()],
         until=400,
         step=100,
@@ -179,8 +182,8 @@ def _cap() -> str:
                 unit,
                 caps,
                 [
-                    ("slow", _sweep(SCENARIOS["slow"], caps, strategy, end)),
-                    ("crash", _sweep(CRASH, caps, strategy, end)),
+                    ("a slow recovery", _sweep(SCENARIOS["slow"], caps, strategy, end)),
+                    ("a crash, 10 s down", _sweep(CRASH, caps, strategy, end)),
                 ],
                 (30, 100, 300, 1000),
                 CAP,
@@ -190,17 +193,17 @@ def _cap() -> str:
                 unit,
                 caps,
                 [
-                    ("slow", _sweep(SCENARIOS["slow"], caps, strategy, _wasted)),
-                    ("crash", _sweep(CRASH, caps, strategy, _wasted)),
+                    ("", _sweep(SCENARIOS["slow"], caps, strategy, _wasted)),
+                    ("", _sweep(CRASH, caps, strategy, _wasted)),
                 ],
                 (1, 10, 100, 1000),
                 CAP,
             ),
             Panel(
-                "roomy: 99 % are back after the server, s",
+                "roomy: s from its return to 99 % back",
                 unit,
                 caps,
-                [("10 min down", _sweep(ROOMY, caps, strategy, _late))],
+                [("", _sweep(ROOMY, caps, strategy, _late))],
                 (1, 10, 100, 1000),
                 CAP,
             ),
@@ -217,28 +220,46 @@ def _late(found: Figures) -> float | None:
 
 
 def _floors() -> str:
-    spreads = (0.0, 3.0, 6.0, 15.0, 30.0, 60.0)
-    series = []
-    for advice in (30, 60):
-        scenario = replace(SCENARIOS["advised"], retry_after=advice)
-        ends = _sweep(
-            scenario,
-            spreads,
-            lambda spread: ours(backoff=spreading(spread)),
-            lambda found: found.back[2],
-        )
-        series.append((f"Retry-After: {advice}", ends))
+    parts = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
+
+    def strategy(part: float) -> Strategy:
+        return ours(backoff=spreading(part))
+
+    def against(measure: Callable[[Figures], float | None]) -> Series:
+        return [
+            (
+                f"Retry-After: {advice}",
+                _sweep(
+                    replace(SCENARIOS["advised"], retry_after=advice),
+                    parts,
+                    strategy,
+                    measure,
+                ),
+            )
+            for advice in (30, 60)
+        ]
+
+    unit = "spread above the floor, as a part of it"
+    now = round(SPREAD - 1.0, 6)
     return sweeps(
-        "A floor that a whole fleet is told at once needs a spread of tens of seconds",
+        "A floor that a whole fleet is told at once: 10 % of spread are little",
         [
             Panel(
-                "s until 99 % are back",
-                "seconds above Retry-After: 30 over which the clients are spread",
-                spreads,
-                series,
+                "seconds until 99 % are back",
+                unit,
+                parts,
+                against(lambda found: found.back[2]),
                 (30, 100, 300, 1000),
-                3.0,
-            )
+                now,
+            ),
+            Panel(
+                "outages: 99th percentile / median",
+                unit,
+                parts,
+                against(lambda found: found.unfairness),
+                (1, 2, 5, 10),
+                now,
+            ),
         ],
     )
 

@@ -133,15 +133,15 @@ def ours(
     return supervised(name, lambda dice: FullJitter(base, cap, dice), backoff)
 
 
-def spreading(seconds: float) -> Supervise:
-    """Give a backoff that spreads each floor upwards by so many seconds."""
+def spreading(part: float) -> Supervise:
+    """Give a backoff that spreads each floor upwards by this part of it."""
 
     class Spreading(Backoff):
         def failed(
             self, error: BaseException, now: float, verdict: Retry
         ) -> float | None:
-            at_least = verdict.at_least
-            return super().failed(error, now, Retry(at_least, at_least + seconds))
+            floor = verdict.at_least
+            return super().failed(error, now, Retry(floor, floor * (1.0 + part)))
 
     return Spreading
 
