@@ -119,6 +119,10 @@ class Reading:
         """Return the time without the time that reading stood still."""
         return (now if self.since is None else min(now, self.since)) - self._still
 
+    def due(self, moment: float) -> float:
+        """Return when :meth:`clock` shows a moment if reading goes on, anyio's time."""
+        return moment + self._still
+
 
 class Bounds:
     """The bytes in all queues of one client, bounded together."""

@@ -380,7 +380,6 @@ class Life(Generic[T]):
     def _look(self, now: float) -> float:
         """Do what is due and return when to look again."""
         reading = self._standing.reading
-        clock = reading.clock(now)
         flow = self._standing.router.flow
         if flow.message_at != self._message_at:
             self._message_at = flow.message_at
@@ -389,20 +388,22 @@ class Life(Generic[T]):
         if reading.since is not None:
             return min(deadline, self._look_at_pause(reading.since, now))
         if (timeout := self._settings.recv_timeout) is not None:
-            if self._idle_from + timeout <= clock:
+            due = reading.due(self._idle_from + timeout)
+            if due <= now:
                 self.link.end(Reason.IDLE, f"no message for {timeout} s")
                 return float("inf")
-            deadline = min(deadline, now + self._idle_from + timeout - clock)
+            deadline = min(deadline, due)
         want = self._standing.registry.first_due()
         if want is not None and want.ack_due is not None:
-            if want.ack_due <= clock:
+            due = reading.due(want.ack_due)
+            if due <= now:
                 self.link.end(
                     Reason.IDLE,
                     f"no acknowledgement of subscription {want.topic.number} to "
                     f"{want.topic.message!r} within {self._settings.ack_timeout} s",
                 )
                 return float("inf")
-            deadline = min(deadline, now + want.ack_due - clock)
+            deadline = min(deadline, due)
         return deadline
 
     def _look_at_pause(self, since: float, now: float) -> float:
