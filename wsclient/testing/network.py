@@ -112,6 +112,11 @@ class Host:
         listener = self._listeners[port] = _Listener(self, port)
         return [listener]
 
+    @property
+    def listens(self) -> bool:
+        """Whether somebody listens here."""
+        return bool(self._listeners)
+
     def crash(self) -> None:
         """Kill its processes: links are reset, dials refused, until :meth:`restart`."""
         self._crashed = True
@@ -284,6 +289,11 @@ class Network:
         return dial
 
     @property
+    def hosts(self) -> list[Host]:
+        """Every host there is, in the order they were made."""
+        return list(self._hosts.values())
+
+    @property
     def live(self) -> list[Link]:
         """The links that are :attr:`Link.live`."""
         return [link for link in self.links if link.live]
@@ -296,12 +306,20 @@ class Network:
             if cause == {link.near, link.far}:
                 link._silence(cause)
 
-    def heal(self) -> None:
-        """End every partition: what was on its way arrives now, hanging dials go on."""
-        for cause in self._partitions:
+    def heal(self, one: str | None = None, other: str | None = None) -> None:
+        """
+        End the partition between two hosts, or every one.
+
+        What was on its way arrives now, dials that hang go on.
+
+        """
+        healed = set(self._partitions)
+        if one is not None and other is not None:
+            healed &= {frozenset((one, other))}
+        for cause in healed:
             for link in self.links:
                 link._heal(cause)
-        self._partitions.clear()
+        self._partitions -= healed
         self._stir()
 
     # What hosts and dials need of it.
