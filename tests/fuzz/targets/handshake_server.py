@@ -95,7 +95,8 @@ def check_request(setup: Setup, request: Request) -> None:
     check_head(request.headers, setup.limits)
     names = [name for name, _ in request.headers]
     values = dict(request.headers)
-    assert names.count("host") == 1
+    # HTTP/1.0 knows no Host (RFC 9112, 3.2).
+    assert names.count("host") == 1 or not (request.upgrade or "host" in names)
     assert request.target.startswith("/")
     assert request.target.isprintable()
     assert len(request.target) <= setup.limits.max_header_size
