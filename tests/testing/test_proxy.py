@@ -286,6 +286,7 @@ async def test_a_client_of_ours_comes_back_after_every_kind_of_loss(
             proxy.refuses = True
             proxy.reset()
             proxy.refuses = False
+            await proxy.until_link(4)
             await client.send("last")
             assert await client.recv() == "last"
 

@@ -14,6 +14,7 @@ WRONG = [
     ("latency", float("inf"), "seconds, 0 or more"),
     ("latency", (0.2, 0.1), "seconds, 0 or more"),
     ("bandwidth", 0, "bytes a second, more than 0, or None"),
+    ("bandwidth", float("inf"), "bytes a second, more than 0, or None"),
     ("capacity", 0, "bytes, more than 0"),
     ("idle_timeout", 0, "seconds, more than 0, or None"),
     ("on_idle", "vanish", "'eof', 'reset', 'silence' or 'forget'"),

@@ -1,4 +1,4 @@
-"""The command line: ``wsclient connect`` and ``wsclient demo``."""
+"""The command line: ``wsclient connect``, ``wsclient demo``, ``wsclient proxy``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib import import_module
 from random import SystemRandom
 from typing import TypeAlias
 
-from . import connect, demo
+from . import connect, demo, proxy
 from .options import add_options, settings_of
 
 __all__ = ("main",)
@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_connect(commands)
     _add_demo(commands)
+    _add_proxy(commands)
     return parser
 
 
@@ -54,6 +55,20 @@ def _add_connect(commands: Commands) -> None:
         if options.slash and options.reconnect:
             parser.error("argument --slash: not allowed with argument --reconnect")
         return connect.run(settings_of(options))
+
+    parser.set_defaults(run=run)
+
+
+def _add_proxy(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "proxy",
+        help="break what passes between a client and a server",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    proxy.add_options(parser)
+
+    def run(options: argparse.Namespace) -> int:
+        return proxy.run(proxy.settings_of(options))
 
     parser.set_defaults(run=run)
 

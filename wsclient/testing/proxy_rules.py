@@ -51,7 +51,7 @@ def _is_latency(value: Latency) -> bool:
 
 
 def _is_bound(value: float | None) -> bool:
-    return value is None or value > 0
+    return value is None or 0 < value < inf
 
 
 def _is_ending(value: str) -> bool:
