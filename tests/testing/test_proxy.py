@@ -152,13 +152,28 @@ async def test_what_the_body_raises_leaves_as_it_is() -> None:
     assert raised.value is error
 
 
-async def test_what_a_callback_raises_is_raised_on_leaving() -> None:
-    def fails(link: ProxyLink) -> None:
-        raise KeyError("mine")
+@pytest.mark.parametrize("when", ["on_link", "on_end"])
+async def test_what_a_callback_raises_is_raised_on_leaving(when: str) -> None:
+    """Alone, as it is; until then links are carried and ended as ever."""
+    error = KeyError("mine")
 
-    with pytest.raises(KeyError, match="mine"):
-        async with relaying(on_link=fails) as relay, await relay.client():
-            await relay.proxy.until_link()
+    def fails(link: ProxyLink) -> None:
+        if link.number == 1:
+            raise error
+
+    async def talk() -> None:
+        async with relaying(**{when: fails}) as relay:
+            for _ in range(2):
+                client, server, link = await relay.pair()
+                async with client, server:
+                    await client.send(b"words")
+                    await client.send_eof()
+                    assert await rest(server) == (b"words", "eof")
+                await link.until_ended()
+
+    with pytest.raises(KeyError) as raised:
+        await talk()
+    assert raised.value is error
 
 
 async def test_a_port_in_use_is_told() -> None:

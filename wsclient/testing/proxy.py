@@ -63,7 +63,8 @@ class Proxy(Rules):
             connection is closed at once ("eof", as load balancers do) or reset, or
             nothing ever comes.
         on_link: called with each new link before anything has passed, to prepare it.
-        on_end: called with each link that has ended.
+        on_end: called with each link that has ended. What either raises changes
+            nothing here and is raised on leaving.
         random: draws the latency; give a seeded one for the same story again.
 
     Raises:
@@ -251,12 +252,19 @@ class Proxy(Rules):
         self._tasks.start_soon(link.run)
         self._arrived.set()
         self._arrived = anyio.Event()
-        if self.on_link is not None:
-            self.on_link(link)
+        self._tell(self.on_link, link)
 
     def _tell_end(self, link: ProxyLink) -> None:
-        if self.on_end is not None:
-            self.on_end(link)
+        self._tell(self.on_end, link)
+
+    def _tell(
+        self, callback: Callable[[ProxyLink], object] | None, link: ProxyLink
+    ) -> None:
+        if callback is not None:
+            try:
+                callback(link)
+            except Exception as error:  # noqa: BLE001 - raised on leaving, as it is
+                self._failures.append(error)
 
 
 def _hold(listener: SocketListener) -> socket.socket:
