@@ -159,11 +159,14 @@ def sweeps(title: str, panels: Sequence[Panel]) -> str:
         page.line(now, axes.y.start, now, axes.y.end, "now")
         page.text(now, axes.y.end - 6, "default", "blue", "middle")
         for number, (name, values) in enumerate(panel.series):
-            _sweep(axes, name, values, "ours" if number == 0 else "other")
+            style, ink = ("other", "soft") if number else ("ours", "blue")
+            _sweep(axes, values, style)
+            legend = axes.y.start - 10 - 16 * (len(panel.series) - 1 - number)
+            page.text(axes.x.end - 6, legend, name, ink, "end")
     return str(page)
 
 
-def _sweep(axes: Axes, name: str, values: Sequence[float | None], style: str) -> None:
+def _sweep(axes: Axes, values: Sequence[float | None], style: str) -> None:
     points = [
         (axes.x(at), axes.y(value))
         for at, value in enumerate(values)
@@ -175,6 +178,3 @@ def _sweep(axes: Axes, name: str, values: Sequence[float | None], style: str) ->
     for at, value in enumerate(values):
         if value is None:
             axes.page.text(axes.x(at), axes.y.end + 16, "never", "orange", "middle")
-    if name:
-        x, y = points[0]
-        axes.page.text(x + 8, y - 6, name, "soft")

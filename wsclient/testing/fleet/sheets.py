@@ -24,7 +24,7 @@ from .strategies import (
     supervised,
 )
 
-__all__ = ("SHEETS", "BLIP", "CRASH", "FLAPPING", "ROOMY")
+__all__ = ("SHEETS", "BLIP", "CLIENTS", "CRASH", "FLAPPING", "ROOMY")
 
 CLIENTS = 5_000
 SWEPT = 2_000  # clients of each point of a sweep
@@ -110,55 +110,40 @@ def _recovery() -> str:
     )
 
 
-def _sweep(
-    scenario: Scenario,
-    settings: Iterable[float],
-    strategy: Callable[[float], Strategy],
-    measure: Callable[[Figures], float | None],
-) -> list[float | None]:
-    return [
-        measure(simulate(scenario, strategy(setting), clients=SWEPT))
-        for setting in settings
-    ]
+def _sweep(scenario: Scenario, strategies: Iterable[Strategy]) -> list[Figures]:
+    return [simulate(scenario, strategy, clients=SWEPT) for strategy in strategies]
+
+
+def _ends(fleets: Iterable[Figures], since: float = 0.0) -> list[float | None]:
+    """Give the times at which 99 % were back."""
+    ends = [fleet.back[2] for fleet in fleets]
+    return [None if end is None else end - since for end in ends]
 
 
 def _base() -> str:
     bases = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+    strategies = [ours(base=base) for base in bases]
+    herds = _sweep(BLIP, strategies)
+    lone = _sweep(replace(ROOMY, returns=0.0), strategies)
 
-    def strategy(base: float) -> Strategy:
-        return ours(base=base)
+    def panel(
+        label: str, values: Sequence[float | None], marks: Sequence[float]
+    ) -> Panel:
+        return Panel(label, "base in seconds", bases, [("", values)], marks, BASE)
 
-    peaks = _sweep(BLIP, bases, strategy, lambda found: found.peak_second)
-    ends = _sweep(BLIP, bases, strategy, lambda found: found.back[2])
-    roomy = replace(ROOMY, returns=0.0)
-    medians = _sweep(roomy, bases, strategy, lambda found: found.median)
-    unit = "base in seconds"
     return sweeps(
         "A longer base spreads a herd better; a shorter one mends a lone drop sooner",
         [
-            Panel(
+            panel(
                 "herd: peak attempts per s / capacity",
-                unit,
-                bases,
-                [("", peaks)],
+                [fleet.peak_second for fleet in herds],
                 (1, 10, 100, 1000),
-                BASE,
             ),
-            Panel(
-                "herd: s until 99 % are back",
-                unit,
-                bases,
-                [("", ends)],
-                (10, 30, 100, 300),
-                BASE,
-            ),
-            Panel(
+            panel("herd: s until 99 % are back", _ends(herds), (10, 30, 100, 300)),
+            panel(
                 "alone: median outage, s",
-                unit,
-                bases,
-                [("", medians)],
+                [fleet.median for fleet in lone],
                 (0.01, 0.1, 1, 10),
-                BASE,
             ),
         ],
     )
@@ -166,99 +151,69 @@ def _base() -> str:
 
 def _cap() -> str:
     caps = (5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0)
+    strategies = [ours(cap=cap) for cap in caps]
+    slow = _sweep(SCENARIOS["slow"], strategies)
+    crash = _sweep(CRASH, strategies)
+    roomy = _sweep(ROOMY, strategies)
 
-    def strategy(cap: float) -> Strategy:
-        return ours(cap=cap)
+    def panel(label: str, series: Series, marks: Sequence[float]) -> Panel:
+        return Panel(label, "cap in seconds", caps, series, marks, CAP)
 
-    def end(found: Figures) -> float | None:
-        return found.back[2]
-
-    unit = "cap in seconds"
     return sweeps(
         "Short caps keep an overload alive, long ones oversleep: 30 s lies between",
         [
-            Panel(
+            panel(
                 "scarce: s until 99 % are back",
-                unit,
-                caps,
                 [
-                    ("a slow recovery", _sweep(SCENARIOS["slow"], caps, strategy, end)),
-                    ("a crash, 10 s down", _sweep(CRASH, caps, strategy, end)),
+                    ("slow recovery", _ends(slow)),
+                    ("10 s down", _ends(crash)),
                 ],
                 (30, 100, 300, 1000),
-                CAP,
             ),
-            Panel(
+            panel(
                 "scarce: tries lost by a client",
-                unit,
-                caps,
-                [
-                    ("", _sweep(SCENARIOS["slow"], caps, strategy, _wasted)),
-                    ("", _sweep(CRASH, caps, strategy, _wasted)),
-                ],
+                [("", [fleet.wasted for fleet in fleets]) for fleets in (slow, crash)],
                 (1, 10, 100, 1000),
-                CAP,
             ),
-            Panel(
+            panel(
                 "roomy: s from its return to 99 % back",
-                unit,
-                caps,
-                [("", _sweep(ROOMY, caps, strategy, _late))],
+                [("", _ends(roomy, ROOMY.returns))],
                 (1, 10, 100, 1000),
-                CAP,
             ),
         ],
     )
 
 
-def _wasted(found: Figures) -> float:
-    return found.wasted
-
-
-def _late(found: Figures) -> float | None:
-    return None if found.back[2] is None else found.back[2] - ROOMY.returns
-
-
 def _floors() -> str:
     parts = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
+    strategies = [ours(backoff=spreading(part)) for part in parts]
+    advised = {
+        f"Retry-After: {advice}": _sweep(
+            replace(SCENARIOS["advised"], retry_after=advice), strategies
+        )
+        for advice in (30, 60)
+    }
 
-    def strategy(part: float) -> Strategy:
-        return ours(backoff=spreading(part))
+    def panel(label: str, series: Series, marks: Sequence[float]) -> Panel:
+        now = round(SPREAD - 1.0, 6)
+        unit = "spread above the floor, as a part of it"
+        return Panel(label, unit, parts, series, marks, now)
 
-    def against(measure: Callable[[Figures], float | None]) -> Series:
-        return [
-            (
-                f"Retry-After: {advice}",
-                _sweep(
-                    replace(SCENARIOS["advised"], retry_after=advice),
-                    parts,
-                    strategy,
-                    measure,
-                ),
-            )
-            for advice in (30, 60)
-        ]
-
-    unit = "spread above the floor, as a part of it"
-    now = round(SPREAD - 1.0, 6)
     return sweeps(
         "A floor that a whole fleet is told at once: 10 % of spread are little",
         [
-            Panel(
+            panel(
                 "seconds until 99 % are back",
-                unit,
-                parts,
-                against(lambda found: found.back[2]),
+                [(name, _ends(fleets)) for name, fleets in advised.items()],
                 (30, 100, 300, 1000),
-                now,
             ),
-            Panel(
+            panel(
                 "outages: 99th percentile / median",
-                unit,
-                parts,
-                against(lambda found: found.unfairness),
+                [
+                    (name, [fleet.unfairness for fleet in fleets])
+                    for name, fleets in advised.items()
+                ],
                 (1, 2, 5, 10),
-                now,
             ),
         ],
     )
