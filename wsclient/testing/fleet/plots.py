@@ -124,8 +124,8 @@ class Panel:
     """
     One measure against one setting.
 
-    ``series`` are names and a value for each of ``settings``; None: more than can be
-    drawn. ``marks`` are the values written at the axis.
+    ``series`` are names, empty where another panel tells them, and a value for each of
+    ``settings``; None: never. ``marks`` are the values written at the axis.
 
     """
 
@@ -162,7 +162,8 @@ def sweeps(title: str, panels: Sequence[Panel]) -> str:
             style, ink = ("other", "soft") if number else ("ours", "blue")
             _sweep(axes, values, style)
             legend = axes.y.start - 10 - 16 * (len(panel.series) - 1 - number)
-            page.text(axes.x.end - 6, legend, name, ink, "end")
+            if name:
+                page.text(axes.x.end - 6, legend, name, ink, "end")
     return str(page)
 
 

@@ -210,8 +210,8 @@ def _floors() -> str:
             panel(
                 "outages: 99th percentile / median",
                 [
-                    (name, [fleet.unfairness for fleet in fleets])
-                    for name, fleets in advised.items()
+                    ("", [fleet.unfairness for fleet in fleets])
+                    for fleets in advised.values()
                 ],
                 (1, 2, 5, 10),
             ),
