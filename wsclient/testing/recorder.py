@@ -27,7 +27,7 @@ from .transcript import (
 )
 from .witness import Witness
 
-__all__ = ("SECRETS", "recorded")
+__all__ = ("SECRETS", "Redactor", "recorded")
 
 logger = logging.getLogger("wsclient.testing")
 
@@ -87,7 +87,7 @@ def recorded(
         OSError: the file cannot be written.
 
     """
-    pen = _Pen(Path(path), _Redactor(hide, show, redact))
+    pen = _Pen(Path(path), Redactor(hide, show, redact))
 
     async def dial_recorded(
         host: str, port: int, *, tls: object | None, reached: Reached
@@ -98,7 +98,7 @@ def recorded(
     return dial_recorded
 
 
-class _Redactor:
+class Redactor:
     """Knows what is not to be written."""
 
     def __init__(
@@ -148,7 +148,7 @@ class _Redactor:
 class _Pen:
     """Writes the file; it is open while a connection is."""
 
-    def __init__(self, path: Path, redactor: _Redactor) -> None:
+    def __init__(self, path: Path, redactor: Redactor) -> None:
         self.redactor = redactor
         self._path = path
         self._file: TextIO | None = None
