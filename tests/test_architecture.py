@@ -75,7 +75,7 @@ PACKAGES: dict[str, frozenset[str]] = {
     "transport": frozenset({"anyio", "trio", "uvloop"}),
     "supervisor": frozenset({"anyio", "tenacity"}),
     "client": frozenset({"anyio", "typing_extensions"}),
-    "testing": frozenset({"anyio", "tenacity", "trio"}),
+    "testing": frozenset({"anyio", "pytest", "tenacity", "trio"}),
     "cli": frozenset({"anyio", "rich", "trio"}),
 }
 # The protocol does no I/O, knows no clock, rolls no dice and logs nothing.
