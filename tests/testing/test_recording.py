@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -46,6 +46,9 @@ SUBSCRIBED = """\
 virtual = pytest.mark.parametrize("anyio_backend", VIRTUAL_BACKENDS, indirect=True)
 
 
+Connecting = AbstractAsyncContextManager[wsclient.Connection]
+
+
 @pytest.fixture
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     return virtual_backend(request.param)
@@ -75,7 +78,7 @@ def replaying(
     return ScriptedServer(*scripts, host="feed.test", listen=host.listen, **options)
 
 
-def connect(url: str, dial: Dial, **options: Any) -> wsclient.connect:
+def connect(url: str, dial: Dial, **options: Any) -> Connecting:
     options = {"ping_interval": None, "compression": None} | options
     return wsclient.connect(url, dial=dial, **options)
 
@@ -108,13 +111,15 @@ async def fails(
     return str(caught.value)
 
 
-async def says(network: Network, played: Recording, data: bytes) -> None:
-    """Let a client say these bytes and go."""
+async def says(network: Network, played: Recording, data: bytes, *, goes: bool) -> None:
+    """Let a client say these bytes and go, or wait for what comes of it."""
     async with replaying(network, played) as server:
         wire = await network.dial("feed.test", 80, tls=None, reached=lambda _: None)
         wire.write(data)
-        await wire.aclose()
+        if goes:
+            await wire.aclose()
         await (await server.until_peer(1)).until_gone()
+        wire.abort()
 
 
 # What was recorded is said again.
@@ -175,10 +180,12 @@ async def test_each_connection_has_its_script(network: Network) -> None:
         f"{INTRODUCTION}connection 1\n{REQUEST}< 0.2 text 'one'\n< 0.2 reset\n"
         f"connection 2\n{REQUEST}< 0.2 text 'two'\n"
     )
-    async with replaying(network, played) as server:
-        async with wsclient.Client(server.url(), dial=network.dial) as client:
-            assert await client.recv() == "one"
-            assert await client.recv() == "two"
+    async with (
+        replaying(network, played) as server,
+        wsclient.Client(server.url(), dial=network.dial) as client,
+    ):
+        assert await client.recv() == "one"
+        assert await client.recv() == "two"
     assert len(server.peers) == 2
 
 
@@ -186,13 +193,15 @@ async def test_each_connection_has_its_script(network: Network) -> None:
 async def test_answers_come_at_once_or_when_they_came(network: Network) -> None:
     async def took(*, timed: bool) -> float:
         played = recording(SUBSCRIBED)
-        async with replaying(network, played, timed=timed) as server:
-            async with connect(server.url(), network.dial) as ws:
-                assert await ws.recv() == "welcome"
-                began = anyio.current_time()
-                await ws.send('{"op": "subscribe"}')
-                assert await ws.recv() == "subscribed"
-                return anyio.current_time() - began
+        async with (
+            replaying(network, played, timed=timed) as server,
+            connect(server.url(), network.dial) as ws,
+        ):
+            assert await ws.recv() == "welcome"
+            began = anyio.current_time()
+            await ws.send('{"op": "subscribe"}')
+            assert await ws.recv() == "subscribed"
+            return anyio.current_time() - began
 
     assert await took(timed=False) == pytest.approx(0.04)
     assert await took(timed=True) == pytest.approx(1.04)
@@ -251,19 +260,23 @@ async def test_headers_and_the_subprotocol_of_the_answer_are_said(
 @virtual
 async def test_pings_are_answered_and_not_compared(network: Network) -> None:
     played = recording("< 0.2 ping 6869\n> 0.3 pong 6869\n> 0.4 ping 01\n" + SUBSCRIBED)
-    async with replaying(network, played) as server:
-        async with connect(server.url(), network.dial) as ws:
-            await ws.ping()
-            await subscribe(ws)
+    async with (
+        replaying(network, played) as server,
+        connect(server.url(), network.dial) as ws,
+    ):
+        await ws.ping()
+        await subscribe(ws)
     assert server.peer.times(Pong)
 
 
 @virtual
 async def test_last_words_that_crossed_a_close_are_heard(network: Network) -> None:
     crossed = "> 0.2 close 1000\n< 0.2 text 'late'\n< 0.3 close 1000\n< 0.3 EOF\n"
-    async with replaying(network, recording(crossed)) as server:
-        async with connect(server.url(), network.dial) as ws:
-            assert await ws.recv() == "late"
+    async with (
+        replaying(network, recording(crossed)) as server,
+        connect(server.url(), network.dial) as ws,
+    ):
+        assert await ws.recv() == "late"
     assert server.peer.close_code == 1000
 
 
@@ -362,7 +375,7 @@ async def test_a_client_that_breaks_the_protocol_is_told_how(network: Network) -
     request = Endpoint(Role.CLIENT).connect(parse_uri("ws://feed.test/"))
     played = recording("> 0.2 text 'a'\n")
     with pytest.raises(ReplayMismatch, match="frame is not masked"):
-        await says(network, played, request + b"\x81\1a")
+        await says(network, played, request + b"\x81\1a", goes=False)
 
 
 @virtual
@@ -392,7 +405,7 @@ async def test_another_request_is_shown_without_its_secrets(
 @virtual
 async def test_a_client_that_leaves_without_a_request_is_told(network: Network) -> None:
     with pytest.raises(ReplayMismatch, match="it has gone"):
-        await says(network, recording(""), b"GET / HTTP/1.1\r\n")
+        await says(network, recording(""), b"GET / HTTP/1.1\r\n", goes=True)
 
 
 @virtual
@@ -429,9 +442,11 @@ async def test_match_is_asked_about_what_differs_only(network: Network) -> None:
         assert isinstance(now, str)
         return bool(json.loads(was)["op"] == json.loads(now)["op"])
 
-    async with replaying(network, recording(SUBSCRIBED), match=match) as server:
-        async with connect(server.url(), network.dial) as ws:
-            await subscribe(ws, '{"op": "subscribe", "id": 7}')
+    async with (
+        replaying(network, recording(SUBSCRIBED), match=match) as server,
+        connect(server.url(), network.dial) as ws,
+    ):
+        await subscribe(ws, '{"op": "subscribe", "id": 7}')
     assert asked == [('{"op": "subscribe"}', '{"op": "subscribe", "id": 7}')]
 
     async def talk(ws: wsclient.Connection) -> None:
@@ -446,9 +461,11 @@ async def test_match_may_let_a_request_through(network: Network) -> None:
     def match(was: What, now: What) -> bool:
         return isinstance(now, Head)
 
-    async with replaying(network, recording(""), match=match) as server:
-        async with connect(server.url("/other"), network.dial):
-            pass
+    async with (
+        replaying(network, recording(""), match=match) as server,
+        connect(server.url("/other"), network.dial),
+    ):
+        pass
 
 
 # Files.

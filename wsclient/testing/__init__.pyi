@@ -15,6 +15,10 @@ from .pipe import Pipe as Pipe
 from .proxy import Proxy as Proxy
 from .proxy_link import ProxyLink as ProxyLink
 from .proxy_link import ProxyPipe as ProxyPipe
+from .recorder import recorded as recorded
+from .recording import RecordedConnection as RecordedConnection
+from .recording import Recording as Recording
+from .recording import ReplayMismatch as ReplayMismatch
 from .script import ScriptedServer as ScriptedServer
 from .script import accepts as accepts
 from .script import answers_no_pings as answers_no_pings
