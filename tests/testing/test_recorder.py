@@ -16,6 +16,7 @@ import wsclient
 from wsclient.protocol import CloseReceived, Role
 from wsclient.testing import VIRTUAL_BACKENDS, Network, virtual_backend
 from wsclient.testing.contract import WIRE_CHECKS, WireCheck
+from wsclient.testing.peer import Peer
 from wsclient.testing.recorder import recorded
 from wsclient.testing.recording import Recording
 from wsclient.testing.script import Script, ScriptedServer, rejects
@@ -63,7 +64,7 @@ def said(path: Path, by: Role, number: int = 1) -> list[What]:
     return [what for what in found if not isinstance(what, Head)]
 
 
-async def converses(peer: Any) -> None:
+async def converses(peer: Peer) -> None:
     """Greet, answer each message twice, and close when told to."""
     await peer.accept()
     peer.send("welcome")
@@ -205,7 +206,7 @@ async def test_what_was_said_is_in_the_file_at_once(
 async def test_how_the_server_ends_is_told(
     path: Path, network: Network, script: str, end: End
 ) -> None:
-    async def ends(peer: Any) -> None:
+    async def ends(peer: Peer) -> None:
         await peer.accept()
         getattr(peer, script)()
 
@@ -259,7 +260,7 @@ async def test_a_refusal_is_kept_with_its_body(path: Path, network: Network) -> 
 async def test_what_breaks_the_protocol_is_kept_as_it_is(
     path: Path, network: Network
 ) -> None:
-    async def breaks(peer: Any) -> None:
+    async def breaks(peer: Peer) -> None:
         await peer.accept()
         peer.send("good")
         peer.write(b"\x83\0")
@@ -328,7 +329,7 @@ def test_a_path_that_cannot_be_written_is_told_at_once(tmp_path: Path) -> None:
 
 
 async def test_no_secret_is_in_the_file(path: Path, network: Network) -> None:
-    async def accepts(peer: Any) -> None:
+    async def accepts(peer: Peer) -> None:
         await peer.accept(headers=[("Set-Cookie", "id=s3cret")])
 
     headers = {
@@ -358,7 +359,7 @@ async def test_a_right_answer_to_the_nonce_is_chance_and_a_wrong_one_is_told(
 ) -> None:
     head = b"HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 
-    async def lies(peer: Any) -> None:
+    async def lies(peer: Peer) -> None:
         await peer.request()
         peer.write(head + b"Sec-WebSocket-Accept: bGllcw==\r\n\r\n")
 
@@ -378,26 +379,34 @@ async def test_a_right_answer_to_the_nonce_is_chance_and_a_wrong_one_is_told(
 async def test_messages_are_written_as_redact_gives_them(
     path: Path, network: Network
 ) -> None:
-    def redact(message: str | bytes) -> str | bytes:
-        return message if isinstance(message, bytes) else "(text)"
+    def redact(said: str | bytes) -> str | bytes:
+        return "(text)" if isinstance(said, str) or said == b"s3cret" else said
 
-    async def script(peer: Any) -> None:
-        await converses(peer)
-        peer.wire.write(b"\x81\5s3c")
-
-    async with serving(network, script, rejects(503, body=b"s3cret")) as server:
-        dial = recorded(
-            network.dial,
-            path,
-            redact=lambda message: redact(
-                message.decode() if message == b"s3cret" else message
-            ),
-        )
+    dial = recorded(network.dial, path, redact=redact)
+    async with serving(network, converses, rejects(503, body=b"s3cret")) as server:
         await converse(server.url(), dial)
         with pytest.raises(wsclient.HandshakeRejected):
             async with connect(server.url(), dial):
                 pass
-    first = Recording.load(path).connections[0]
+    (first, _) = Recording.load(path).connections
     assert first.messages(Role.CLIENT) == ["(text)", b"in parts", "(text)"]
     assert said(path, Role.SERVER, 2)[0] == Body(b"(text)")
-    assert not [each for each in first.events if isinstance(each.what, Raw)]
+
+
+async def test_half_a_message_that_redact_cannot_see_is_not_written(
+    path: Path, network: Network
+) -> None:
+    async def breaks_off(peer: Peer) -> None:
+        await peer.accept()
+        peer.write(b"\x81\6s3c")
+        peer.hang_up()
+
+    for redact in (None, lambda said: said):
+        async with (
+            serving(network, breaks_off) as server,
+            connect(server.url(), recorded(network.dial, path, redact=redact)) as ws,
+        ):
+            with pytest.raises(wsclient.ConnectionLost):
+                await ws.recv()
+        half: list[What] = [] if redact else [Raw(b"\x81\6s3c")]
+        assert said(path, Role.SERVER) == [*half, End("EOF")]

@@ -43,6 +43,7 @@ SUBSCRIBED = """\
 < 1.5 EOF
 > 1.5 EOF
 """
+OPENING = Endpoint(Role.CLIENT).connect(parse_uri("ws://feed.test/"))
 virtual = pytest.mark.parametrize("anyio_backend", VIRTUAL_BACKENDS, indirect=True)
 
 
@@ -111,9 +112,11 @@ async def fails(
     return str(caught.value)
 
 
-async def says(network: Network, played: Recording, data: bytes, *, goes: bool) -> None:
+async def says(
+    network: Network, played: Recording, data: bytes, *, goes: bool, timed: bool = False
+) -> None:
     """Let a client say these bytes and go, or wait for what comes of it."""
-    async with replaying(network, played) as server:
+    async with replaying(network, played, timed=timed) as server:
         wire = await network.dial("feed.test", 80, tls=None, reached=lambda _: None)
         wire.write(data)
         if goes:
@@ -372,10 +375,38 @@ async def test_a_client_that_leaves_early_is_told_what_was_to_come(
 
 @virtual
 async def test_a_client_that_breaks_the_protocol_is_told_how(network: Network) -> None:
-    request = Endpoint(Role.CLIENT).connect(parse_uri("ws://feed.test/"))
     played = recording("> 0.2 text 'a'\n")
     with pytest.raises(ReplayMismatch, match="frame is not masked"):
-        await says(network, played, request + b"\x81\1a", goes=False)
+        await says(network, played, OPENING + b"\x81\1a", goes=False)
+
+
+@virtual
+async def test_a_client_that_breaks_the_protocol_is_told_how_while_it_listens(
+    network: Network,
+) -> None:
+    played = recording("< 5.0 text 'a'\n")
+    with pytest.raises(ReplayMismatch, match="frame is not masked"):
+        await says(network, played, OPENING + b"\x81\1a", goes=False, timed=True)
+
+
+@virtual
+async def test_a_request_that_is_none_is_told_why(network: Network) -> None:
+    with pytest.raises(ReplayMismatch, match="the method is POST"):
+        await says(
+            network,
+            recording(""),
+            b"POST / HTTP/1.1\r\nHost: feed.test\r\n\r\n",
+            goes=False,
+        )
+
+
+@virtual
+async def test_a_file_in_which_a_server_says_the_impossible_is_told_so(
+    network: Network,
+) -> None:
+    request, _, _ = REQUEST.partition("< 0.1")
+    with pytest.raises(wsclient.LocalProtocolError, match="while CONNECTING"):
+        await says(network, recording("< 0.2 text 'a'\n", request), OPENING, goes=False)
 
 
 @virtual

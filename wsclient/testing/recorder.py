@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Collection, Mapping
+from io import FileIO
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 from ..protocol import Role
 from ..protocol.handshake import accept_key
@@ -151,7 +152,7 @@ class _Pen:
     def __init__(self, path: Path, redactor: Redactor) -> None:
         self.redactor = redactor
         self._path = path
-        self._file: TextIO | None = None
+        self._file: FileIO | None = None
         self._live = 0
         self._count = 0
         self._last = 0  # whose event stands last in the file
@@ -188,9 +189,9 @@ class _Pen:
             return
         try:
             if self._file is None:
-                self._file = self._path.open("a", encoding="utf-8", newline="\n")
-            self._file.write(text)
-            self._file.flush()
+                # Unbuffered: an event is one write, so a crash leaves whole ones.
+                self._file = self._path.open("ab", buffering=0)
+            self._file.write(text.encode())
         except OSError:
             self._broken = True
             logger.exception("the recording %s ends here", self._path)

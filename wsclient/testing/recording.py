@@ -12,7 +12,8 @@ from typing import Self
 
 import anyio
 
-from ..protocol import CloseReceived, Failed, Ping, Request, Role
+from ..errors import LocalProtocolError
+from ..protocol import CloseReceived, Failed, HandshakeFailed, Ping, Request, Role
 from ..protocol.headers import header_values
 from .peer import Peer
 from .recorder import Redactor
@@ -248,11 +249,13 @@ class _Replay:
         if self._match is None or not self._match(recorded, now):
             raise self._differs(said, now)
 
-    async def _request(self, recorded: Head) -> Head | None:
+    async def _request(self, recorded: Head) -> What | None:
         peer = self._peer
-        await peer.until(lambda: peer.endpoint.request or peer.ended)
+        await peer.until(lambda: peer.endpoint.request or peer.faults or peer.ended)
         request = peer.endpoint.request
-        return None if request is None else _bare(_as_recorded(request, recorded))
+        if request is None:
+            return await self._next()
+        return _bare(_as_recorded(request, recorded))
 
     async def _next(self) -> What | None:
         """Wait for what the client says next; None: it has gone."""
@@ -265,7 +268,7 @@ class _Replay:
             self._heard += 1
             if isinstance(event, str | bytes | CloseReceived):
                 return event
-            if isinstance(event, Failed):
+            if isinstance(event, Failed | HandshakeFailed):
                 return Raw(b"", event.detail)
 
     # What the server says.
@@ -290,7 +293,9 @@ class _Replay:
                     peer.hang_up()
                 case End("reset"):
                     peer.reset()
-        except EOFError:
+        except (EOFError, LocalProtocolError):
+            if not (peer.ended or peer.closed_at is not None or peer.faults):
+                raise  # no server could have said this: the file is wrong
             raise self._differs(said, await self._next()) from None
 
     async def _accept(self, head: Head) -> None:
