@@ -193,6 +193,44 @@ async def test_each_connection_has_its_script(network: Network) -> None:
 
 
 @virtual
+async def test_a_client_that_came_back_comes_back_again(
+    network: Network, tmp_path: Path
+) -> None:
+    path = tmp_path / "feed.recording"
+    host = network.host("feed.test")
+
+    async def trades(ws: wsclient.Connection) -> None:
+        async for message in ws:
+            topic = json.loads(message)["channel"]
+            for number in range(3):
+                await ws.send(json.dumps({"channel": topic, "number": number}))
+                await anyio.sleep(25)  # long enough for pings
+
+    async def use(url: str, dial: Dial, drop: Callable[[], object]) -> list[int]:
+        got = []
+        async with (
+            wsclient.Client(
+                url, dial=dial, subprotocol=wsclient.JsonTopics(key="channel")
+            ) as client,
+            client.subscribe({"channel": "trades"}) as subscription,
+        ):
+            async for trade in subscription:
+                got.append(trade["number"])
+                if len(got) == 2:
+                    drop()
+                if len(got) == 5:
+                    return got
+        raise AssertionError("the subscription ended")
+
+    async with wsclient.serve(trades, "feed.test", 80, listen=host.listen):
+        dial = recorded(network.dial, path)
+        lived = await use("ws://feed.test/", dial, lambda: host.links[-1].reset())
+    assert lived == [0, 1, 0, 1, 2]
+    async with replaying(network, Recording.load(path), timed=True) as server:
+        assert await use(server.url(), network.dial, lambda: None) == lived
+
+
+@virtual
 async def test_answers_come_at_once_or_when_they_came(network: Network) -> None:
     async def took(*, timed: bool) -> float:
         played = recording(SUBSCRIBED)

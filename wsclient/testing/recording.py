@@ -136,6 +136,8 @@ class RecordedConnection:
         when they are due depends on the clock. Compression and masks are the replaying
         server's own; what is no 101, and bytes that broke RFC 6455, are sent as they
         were. What the server said after the client's Close frame comes before it.
+        Who leaves the server early ends the script unheard: ``await
+        server.peer.until_gone()`` lets it come to its end.
 
         Args:
             match: asked with what was recorded and what is said wherever these differ
