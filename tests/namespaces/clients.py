@@ -54,7 +54,7 @@ def quick(server: ScriptedServer | str, **options: Any) -> wsclient.Client[Any]:
     return wsclient.Client(url, **{**usual, **options})
 
 
-def patient(server: ScriptedServer, **options: Any) -> wsclient.Client[Any]:
+def patient(server: ScriptedServer | str, **options: Any) -> wsclient.Client[Any]:
     """Make one that no silence of this test worries."""
     return quick(server, ping_interval=20, ping_timeout=20, **options)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import Any
 
 import anyio
 import pytest
@@ -66,10 +67,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
+    fixtures: dict[str, Any] = pyfuncitem.funcargs
     names = inspect.signature(pyfuncitem.obj).parameters
-    given = {name: pyfuncitem.funcargs[name] for name in names}
-    story = partial(pyfuncitem.obj, **given)
-    lab: Lab = pyfuncitem.funcargs["lab"]
+    story = partial(pyfuncitem.obj, **{name: fixtures[name] for name in names})
+    lab: Lab = fixtures["lab"]
 
     async def guarded() -> None:
         async with invariants():
@@ -78,7 +79,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
     def inside() -> None:
         with lab.client.inside():
-            anyio.run(guarded, backend=pyfuncitem.funcargs["anyio_backend"])
+            anyio.run(guarded, backend=fixtures["anyio_backend"])
 
     with ThreadPoolExecutor(1) as thread:
         thread.submit(inside).result()

@@ -196,11 +196,14 @@ class Lab:
         )
         self.middlebox.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
         self.middlebox.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
-        for host, side in ((self.client, 1), (self.server, 2)):
+        for side, host, link in (
+            (1, self.client, "client"),
+            (2, self.server, "server"),
+        ):
             self.middlebox.ip(
-                f"addr add 10.77.{side}.1/24 dev {('client', 'server')[side - 1]}",
-                f"addr add fd77:{side}::1/64 dev {('client', 'server')[side - 1]} nodad",
-                f"link set {('client', 'server')[side - 1]} up",
+                f"addr add 10.77.{side}.1/24 dev {link}",
+                f"addr add fd77:{side}::1/64 dev {link} nodad",
+                f"link set {link} up",
             )
             host.ip(
                 f"addr add 10.77.{side}.2/24 dev net",

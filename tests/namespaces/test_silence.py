@@ -89,11 +89,12 @@ async def test_s44_what_was_on_its_way_when_the_path_broke_is_never_delivered(
         old.send("late")
         await next_of(events, LifeEnded)
         lab.middlebox.heal()
-        await old.until_gone()  # the kernel sent it again, and was told nobody is there
+        # The kernels send again what was lost: "late" one, the end the other.
+        await old.until_gone()
         new = await server.until_accepted(2)
         new.send("fresh")
         assert await client.recv() == "fresh"
-    assert isinstance(old.ended, ConnectionResetError)
+        assert client.generation == 2
 
 
 async def test_s22_leaving_through_a_blackhole_is_over_at_close_timeout(
@@ -130,7 +131,7 @@ async def test_s20_pings_keep_what_a_nat_would_forget(lab: Lab) -> None:
             "10.77.2.1"
         )
         # Longer than it remembers the silent: so many pings, 0.09 s apart at least.
-        await peer.until(lambda: len(peer.times(Ping)) > 16)
+        await peer.until(lambda: len(peer.times(Ping)) > 13)
         peer.send("still known")
         assert await client.recv() == "still known"
         assert client.generation == 1
@@ -178,27 +179,29 @@ async def test_s54_a_server_with_pings_keeps_one_registration_after_a_blackhole(
             news.set()
             news = anyio.Event()
 
-    async with wsclient.serve(
-        handler,
-        SERVER,
-        PORT,
-        listen=lab.server.listen,
-        ping_interval=0.2,
-        ping_timeout=0.3,
-        shutdown_timeout=0.2,
+    async with (
+        wsclient.serve(
+            handler,
+            SERVER,
+            PORT,
+            listen=lab.server.listen,
+            ping_interval=0.2,
+            ping_timeout=0.3,
+            shutdown_timeout=0.2,
+        ),
+        quick(f"ws://{SERVER}:{PORT}/") as client,
     ):
-        async with quick(f"ws://{SERVER}:{PORT}/") as client:
-            lab.middlebox.drop()
-            while registered:
-                await news.wait()
-            lab.middlebox.heal()
-            while not registered:
-                await news.wait()
-            await client.wait_open()
-            await client.send("here again")
-            assert await client.recv() == "here again"
-            assert registered == [come], "the half-open one is gone"
-            assert Reason.LIVENESS in told
+        lab.middlebox.drop()
+        while registered:
+            await news.wait()
+        lab.middlebox.heal()
+        while not registered:
+            await news.wait()
+        await client.wait_open()
+        await client.send("here again")
+        assert await client.recv() == "here again"
+        assert registered == [come], "the half-open one is gone"
+        assert Reason.LIVENESS in told
 
 
 async def test_s30_packets_too_large_for_the_path_vanish_and_small_ones_live(
@@ -210,10 +213,14 @@ async def test_s30_packets_too_large_for_the_path_vanish_and_small_ones_live(
         lab.middlebox.ip("link set server mtu 576")
         lab.middlebox.run(
             *("nft", "-f", "-"),
-            told="""table inet icmp { chain out {
-                type filter hook output priority 0;
-                icmp type destination-unreachable drop
-            } }""",
+            told="""
+            table inet silent {
+                chain out {
+                    type filter hook output priority 0
+                    icmp type destination-unreachable counter drop
+                }
+            }
+            """,
         )
         await client.send("small")
         assert await old.recv() == "small"
@@ -228,17 +235,16 @@ async def test_s30_packets_too_large_for_the_path_vanish_and_small_ones_live(
 
 
 async def test_s30_a_write_into_a_blackhole_ends_at_write_timeout(lab: Lab) -> None:
-    async with serving(lab) as server:
-        async with patient(server, write_timeout=0.3) as client:
-            old = await server.until_accepted(1)
-            events = client.events()
-            lab.middlebox.drop("up")
-            with pytest.raises(wsclient.MaybeSent):
-                await client.send(bytes(20_000_000))
-            end = await next_of(events, LifeEnded)
-            assert end.outcome.reason == Reason.WRITE_STALLED
-            lab.middlebox.heal()
-            new = await server.until_accepted(2)
-            await client.send("again")
-            assert await new.recv() == "again"
+    async with serving(lab) as server, patient(server, write_timeout=0.3) as client:
+        old = await server.until_accepted(1)
+        events = client.events()
+        lab.middlebox.drop("up")
+        with pytest.raises(wsclient.MaybeSent):
+            await client.send(bytes(20_000_000))
+        end = await next_of(events, LifeEnded)
+        assert end.outcome.reason == Reason.WRITE_STALLED
+        lab.middlebox.heal()
+        new = await server.until_accepted(2)
+        await client.send("again")
+        assert await new.recv() == "again"
     assert old.messages == []
