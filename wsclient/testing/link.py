@@ -50,6 +50,10 @@ class Link:
         """Whether the end that dialled is open."""
         return not self._wires[0].closed
 
+    def ends_at(self, wire: object) -> bool:
+        """Whether this is the wire of the end that listens."""
+        return self._wires[1] is wire
+
     @property
     def over(self) -> bool:
         """Whether both ends are closed."""

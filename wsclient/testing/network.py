@@ -117,6 +117,11 @@ class Host:
         """Whether somebody listens here."""
         return bool(self._listeners)
 
+    @property
+    def up(self) -> bool:
+        """Whether it runs: neither crashed nor without power."""
+        return not (self._crashed or self._off)
+
     def crash(self) -> None:
         """Kill its processes: links are reset, dials refused, until :meth:`restart`."""
         self._crashed = True

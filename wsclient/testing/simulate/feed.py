@@ -1,0 +1,222 @@
+"""The server of a story: it publishes numbers, and writes down all it is told."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+
+from ...errors import Phase
+from ..link import Link
+from ..network import Network
+from ..peer import Peer
+from ..script import drips
+from .story import Settings
+
+__all__ = ("Feed", "Life")
+
+Judge = Callable[[str, bool, str], None]
+
+
+class Life:
+    """
+    One connection as the server sees it.
+
+    Attributes:
+        peer, link: its two records, the server's and the network's.
+        topics: the channels it wants now; for each the number said last.
+        said: how often it asked for each channel, in this connection.
+        received: the numbers of the messages it sent.
+        greeted: whether it said hello.
+        began: when the last of the messages was sent by its user.
+
+    """
+
+    def __init__(self, peer: Peer, link: Link) -> None:
+        self.peer = peer
+        self.link = link
+        self.topics: dict[str, int] = {}
+        self.numbers: dict[str, int] = {}
+        self.received: list[int] = []
+        self.greeted = False
+        self.began = 0.0
+
+    @property
+    def number(self) -> int:
+        return self.peer.number
+
+    def __repr__(self) -> str:
+        return f"<life {self.number}: wants {list(self.topics)}>"
+
+
+class Feed:
+    """What every connection of the server meets, and the records of all."""
+
+    def __init__(
+        self,
+        network: Network,
+        settings: Settings,
+        judge: Judge,
+        told: Callable[[str], None],
+    ) -> None:
+        self.lives: list[Life] = []
+        self.answers: deque[tuple[object, ...]] = deque()
+        self.silent_acks = False
+        self.began: Callable[[int], float] = lambda _: 0.0
+        self.wanted_before: Callable[[float], set[str]] = lambda _: set()
+        self._network = network
+        self._settings = settings
+        self._judge = judge
+        self._told = told
+
+    def receivers(self) -> dict[int, Life]:
+        """For each message that arrived, where it did."""
+        return {number: life for life in self.lives for number in life.received}
+
+    @property
+    def life(self) -> Life | None:
+        """The latest one that goes on."""
+        for life in reversed(self.lives):
+            if life.peer.ended is None and life.peer.endpoint.response is not None:
+                return life
+        return None
+
+    async def converse(self, peer: Peer) -> None:
+        """Meet a client as the next answer says, or else well."""
+        link = next(
+            link for link in reversed(self._network.links) if link.ends_at(peer.below)
+        )
+        life = Life(peer, link)
+        self.lives.append(life)
+        how, *arguments = self.answers.popleft() if self.answers else ("well",)
+        self._told(f"life {life.number} is met: {how} {arguments}")
+        match how:
+            case "status":
+                await peer.reject(int(str(arguments[0])))
+            case "retry after":
+                await peer.reject(503, [("Retry-After", str(arguments[0]))])
+            case "mute":
+                peer.polite = False
+            case "drip":
+                await drips()(peer)
+            case "garbage":
+                await peer.request()
+                peer.write(b"\xff no HTTP\r\n\r\n")
+            case _:
+                await peer.accept()
+                await self._open(life, str(how), arguments)
+
+    async def _open(self, life: Life, how: str, arguments: list[object]) -> None:
+        peer = life.peer
+        match how:
+            case "close":
+                peer.close(arguments[0])  # type: ignore[arg-type]
+            case "hang up":
+                peer.hang_up()
+            case "reset":
+                peer.reset()
+            case "mute after 101":
+                peer.polite = False
+            case "half a frame":
+                peer.write(peer.endpoint.encode("x" * 100)[:20])
+                peer.polite = False
+            case _:
+                await self._serve(life, greets=how != "no hello")
+
+    async def _serve(self, life: Life, *, greets: bool) -> None:
+        """Take what comes, and publish every so many seconds."""
+        peer = life.peer
+        due = anyio.current_time() + self._settings.every
+        while True:
+            message: str | bytes | None = None
+            with anyio.CancelScope(deadline=due):
+                message = await peer.recv()
+            if message is None:
+                due += self._settings.every
+                for channel in life.topics:
+                    self.publish(life, channel)
+            else:
+                self._take(life, json.loads(message), greets=greets)
+
+    def publish(self, life: Life, channel: str) -> None:
+        """Say the next number of a channel."""
+        life.topics[channel] = life.numbers[channel] = life.numbers[channel] + 1
+        message = {"channel": channel, "n": life.numbers[channel], "life": life.number}
+        _say(life, message)
+
+    def _take(self, life: Life, message: dict[str, Any], *, greets: bool) -> None:
+        self._told(f"life {life.number} < {message}")
+        match message:
+            case {"op": "hello"}:
+                self._judge(
+                    "says hello first, once",
+                    not (life.greeted or life.topics or life.received),
+                    f"{life!r} said hello again or late",
+                )
+                life.greeted = True
+                if greets:
+                    _say(life, {"op": "welcome"})
+            case {"op": "subscribe", "channel": channel}:
+                self._hello_came(life)
+                self._judge(
+                    "says each subscription once",
+                    channel not in life.topics,
+                    f"{life!r} was told {channel!r} twice",
+                )
+                life.numbers.setdefault(channel, 0)
+                life.topics[channel] = life.numbers[channel]
+                if self._settings.acks and not self.silent_acks:
+                    _say(life, {"ack": channel})
+            case {"op": "unsubscribe", "channel": channel}:
+                self._hello_came(life)
+                self._judge(
+                    "unsubscribes what it subscribed",
+                    channel in life.topics,
+                    f"{life!r} was told to forget {channel!r}, which it never knew",
+                )
+                life.topics.pop(channel, None)
+            case {"op": "say", "id": number}:
+                self._hello_came(life)
+                known = self.receivers().get(number)
+                self._judge(
+                    "delivers each send once",
+                    known is None,
+                    f"{life!r} got {number}, which was in {known}",
+                )
+                began = self.began(number)
+                self._judge(
+                    "delivers in the order of the calls",
+                    began >= life.began,
+                    f"{life!r} got {number} of {began} after {life.received[-3:]}",
+                )
+                life.began = began
+                missing = self.wanted_before(life.link.opened_at) - set(life.numbers)
+                self._judge(
+                    "says subscriptions before what was queued",
+                    not missing,
+                    f"{life!r} got {number} before {missing}",
+                )
+                life.received.append(number)
+            case _:
+                self._judge("says what it was told to", False, f"it said {message}")
+
+    def _hello_came(self, life: Life) -> None:
+        self._judge(
+            "says hello first, once",
+            life.greeted or not self._settings.hello,
+            f"{life!r} heard something before hello",
+        )
+
+
+def _say(life: Life, message: dict[str, Any]) -> None:
+    """Send it, unless the server itself has said Close."""
+    if life.peer.endpoint.close_sent is None:
+        life.peer.send(json.dumps(message))
+
+
+def phase(name: object) -> Phase | None:
+    """The phase of that name."""
+    return None if name is None else Phase(str(name))
