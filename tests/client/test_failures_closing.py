@@ -20,7 +20,7 @@ from .authority import Authority, authority
 from .inv import anyio_backend, inv
 from .peer import raw_socket
 from .world import Loopback, Net, Peer
-from .worlds import BARE, WORLDS, SecureLoopback
+from .worlds import BARE, NETS, WORLDS, SecureLoopback
 
 __all__ = ("anyio_backend", "authority", "inv")
 
@@ -54,8 +54,11 @@ async def never_ends_tcp(peer: Peer) -> None:
     peer.close(1000, "bye")
 
 
-async def test_s21_a_close_without_the_end_of_tcp_is_told_at_once() -> None:
-    async with Net(never_ends_tcp) as net:
+@NETS
+async def test_s21_a_close_without_the_end_of_tcp_is_told_at_once(
+    net_of: type[Net],
+) -> None:
+    async with net_of(never_ends_tcp) as net:
         async with net.client(first="background", wait=waits(3)) as client:
             assert await client.recv() == "last words"
             begin = anyio.current_time()
@@ -95,8 +98,11 @@ async def talks_for_ever(peer: Peer) -> None:
         await anyio.sleep(0.01)
 
 
-async def test_s22_a_peer_that_talks_on_cannot_hold_up_leaving() -> None:
-    async with Net(talks_for_ever) as net:
+@NETS
+async def test_s22_a_peer_that_talks_on_cannot_hold_up_leaving(
+    net_of: type[Net],
+) -> None:
+    async with net_of(talks_for_ever) as net:
         async with net.client(close_timeout=5) as client:
             await client.recv()
             begin = anyio.current_time()
@@ -221,12 +227,15 @@ async def test_s24_unread_messages_do_not_hold_up_leaving(
         assert server.peer.close_code == 1000
 
 
-async def test_s24_what_was_queued_can_still_be_read_afterwards() -> None:
+@NETS
+async def test_s24_what_was_queued_can_still_be_read_afterwards(
+    net_of: type[Net],
+) -> None:
     async def floods(peer: Peer) -> None:
         await peer.accept()
         peer.send(*(str(n) for n in range(100)))
 
-    async with Net(floods) as net:
+    async with net_of(floods) as net:
         async with net.client(limits=Limits(max_queue=16)) as client:
             await anyio.sleep(1)
         got = [message async for message in client]

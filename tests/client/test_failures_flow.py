@@ -22,6 +22,7 @@ from wsclient.supervisor import LifeEnded
 from .authority import Authority, authority
 from .inv import anyio_backend, inv
 from .world import Loopback, Net, Peer
+from .worlds import NETS
 
 __all__ = ("anyio_backend", "authority", "inv")
 
@@ -44,7 +45,10 @@ async def ended(client: wsclient.Client[Any]) -> LifeEnded:
 # S1: half-open: everything is lost on the way, nobody says so.
 
 
-async def test_s01_a_half_open_connection_is_left_at_the_liveness_deadline() -> None:
+@NETS
+async def test_s01_a_half_open_connection_is_left_at_the_liveness_deadline(
+    net_of: type[Net],
+) -> None:
     async def vanishes(peer: Peer) -> None:
         await peer.accept()
         await anyio.sleep(100)
@@ -52,7 +56,7 @@ async def test_s01_a_half_open_connection_is_left_at_the_liveness_deadline() -> 
         await anyio.sleep(0.5)
         peer.vanish()
 
-    async with Net(vanishes) as net:
+    async with net_of(vanishes) as net:
         async with net.client(wait=waits(3)) as client:
             assert await client.recv() == "the last sign of life"
             heard = anyio.current_time()
@@ -70,8 +74,11 @@ async def test_s01_a_half_open_connection_is_left_at_the_liveness_deadline() -> 
     assert net.peers[0].close_code is None
 
 
-async def test_s01_pings_keep_an_idle_connection_and_prove_it() -> None:
-    async with Net() as net:
+@NETS
+async def test_s01_pings_keep_an_idle_connection_and_prove_it(
+    net_of: type[Net],
+) -> None:
+    async with net_of() as net:
         async with net.client():
             await anyio.sleep(3600)
         pings = net.peer.times(Ping)
@@ -170,6 +177,47 @@ async def test_s33_a_blocked_event_loop_is_not_taken_for_a_dead_peer() -> None:
     assert server.closes == [1000]
 
 
+# S30: the peer stops reading.
+
+
+@NETS
+async def test_s30_a_peer_that_stops_reading_is_left_at_write_timeout(
+    net_of: type[Net],
+) -> None:
+    """Until then what it says is read and its pings are seen; nothing is sent twice."""
+
+    async def stops_reading(peer: Peer) -> None:
+        await peer.accept()
+        assert await peer.recv() == "hello"
+        peer.wire.pause()
+        for number in range(10):
+            peer.send(str(number))
+            peer.ping()
+            await anyio.sleep(5)
+
+    async with (
+        net_of(stops_reading, capacity=10_000) as net,
+        net.client(wait=waits(3), compression=None) as client,
+    ):
+        await client.send("hello")
+        assert await client.recv() == "0"
+        events = client.events()
+        begin = anyio.current_time()
+        with pytest.raises(wsclient.MaybeSent) as caught:
+            await client.send("x" * 1_000_000)
+        assert anyio.current_time() - begin == pytest.approx(30, abs=0.5)
+        assert str(caught.value.message) == "x" * 1_000_000
+        async for event in events:
+            if isinstance(event, LifeEnded):
+                assert event.outcome.reason == Reason.WRITE_STALLED
+                break
+        assert [await client.recv() for _ in range(5)] == list("12345")
+        await client.wait_open()
+        await client.send("again")
+        await net.peer.until(lambda: net.peer.messages)
+    assert [peer.messages for peer in net.peers] == [["hello"], ["again"]]
+
+
 # S31: a slow consumer.
 
 
@@ -181,13 +229,14 @@ async def floods_then_pings(peer: Peer) -> None:
     await peer.until(lambda: peer.times(Pong))
 
 
+@NETS
 @pytest.mark.parametrize("overflow", ["error", "drop_oldest", "drop_newest"])
 async def test_s31_a_ping_behind_a_flood_is_answered_while_the_application_is_busy(
-    overflow: Any,
+    overflow: Any, net_of: type[Net]
 ) -> None:
     topics = JsonTopics(key="ch")
     async with (
-        Net(floods_then_pings) as net,
+        net_of(floods_then_pings) as net,
         net.client(subprotocol=topics) as client,
     ):
         topic = client.subscribe({"ch": "a"}, overflow=overflow, max_messages=16)
@@ -205,12 +254,15 @@ async def test_s31_a_ping_behind_a_flood_is_answered_while_the_application_is_bu
     assert got == list(range(300, 316) if overflow == "drop_oldest" else range(16))
 
 
-async def test_s31_who_never_reads_a_pausing_queue_is_told_as_slow_consumer() -> None:
+@NETS
+async def test_s31_who_never_reads_a_pausing_queue_is_told_as_slow_consumer(
+    net_of: type[Net],
+) -> None:
     async def floods(peer: Peer) -> None:
         await peer.accept()
         peer.send(*(f"{n}" for n in range(16 + 300)))
 
-    async with Net(floods) as net:
+    async with net_of(floods) as net:
         async with net.client(limits=Limits(max_queue=16), wait=waits(1)) as client:
             begin = anyio.current_time()
             end = await ended(client)
@@ -226,7 +278,10 @@ async def test_s31_who_never_reads_a_pausing_queue_is_told_as_slow_consumer() ->
 # S32: a receive that was cancelled, then nobody reads.
 
 
-async def test_s32_after_a_cancelled_receive_nothing_flows_beyond_the_bound() -> None:
+@NETS
+async def test_s32_after_a_cancelled_receive_nothing_flows_beyond_the_bound(
+    net_of: type[Net],
+) -> None:
     async def pushes(peer: Peer) -> None:
         await peer.accept()
         message = "x" * 65536
@@ -234,7 +289,7 @@ async def test_s32_after_a_cancelled_receive_nothing_flows_beyond_the_bound() ->
             peer.send(message)
             await peer.wire.flush()
 
-    async with Net(pushes, latency=0) as net:
+    async with net_of(pushes, latency=0) as net:
         limits = Limits(max_queue_bytes=MIB)
         async with net.client(limits=limits, first="background") as client:
             with anyio.move_on_after(0):
@@ -390,7 +445,10 @@ async def test_s26_s27_a_large_send_cancelled_on_a_socket_leaves_whole_frames(
 # S28: many tasks send at once.
 
 
-async def test_s28_fifty_tasks_send_at_once_each_in_its_order() -> None:
+@NETS
+async def test_s28_fifty_tasks_send_at_once_each_in_its_order(
+    net_of: type[Net],
+) -> None:
     async def counts(peer: Peer) -> None:
         await peer.accept()
         await peer.until(lambda: len(peer.messages) == 50 * 20)
@@ -399,7 +457,7 @@ async def test_s28_fifty_tasks_send_at_once_each_in_its_order() -> None:
         for number in range(20):
             await client.send(f"{task}.{number}:".ljust(1000, "x"))
 
-    async with Net(counts, capacity=5000, latency=0.001) as net:
+    async with net_of(counts, capacity=5000, latency=0.001) as net:
         async with net.client(compression=None) as client:
             async with anyio.create_task_group() as group:
                 for task in range(50):

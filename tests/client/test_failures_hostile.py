@@ -33,7 +33,7 @@ from ..hostile import frame as frame_to
 from .authority import Authority, authority
 from .inv import anyio_backend, inv
 from .world import Loopback, Net, Peer, Script
-from .worlds import WORLDS
+from .worlds import NETS, WORLDS
 
 __all__ = ("anyio_backend", "authority", "inv")
 
@@ -145,7 +145,10 @@ async def test_s35_a_bomb_costs_a_small_multiple_of_the_limit(
 # S36: floods of pings and pongs.
 
 
-async def test_s36_pongs_do_not_pile_up_and_who_takes_none_is_left() -> None:
+@NETS
+async def test_s36_pongs_do_not_pile_up_and_who_takes_none_is_left(
+    net_of: type[Net],
+) -> None:
     """The flood proves life, but not that our writes get on."""
     flood = frame(FIN | PING, b"x" * 125) * 500
 
@@ -167,7 +170,7 @@ async def test_s36_pongs_do_not_pile_up_and_who_takes_none_is_left() -> None:
             await anyio.sleep(0.05)
 
     async with (
-        Net(floods, capacity=10_000) as net,
+        net_of(floods, capacity=10_000) as net,
         net.client(wait=waits(3), write_timeout=30) as client,
         anyio.create_task_group() as group,
     ):
@@ -287,11 +290,12 @@ async def test_s52_a_refusal_with_an_endless_body_is_told_cut_off_at_its_bound(
     assert caught.value.body == b"x" * 1000
 
 
+@NETS
 @BODIES
 async def test_s52_a_refusal_with_a_dripping_body_is_told_at_open_timeout(
-    head: bytes, part: bytes
+    head: bytes, part: bytes, net_of: type[Net]
 ) -> None:
-    async with Net(refuses(REFUSAL + head, part, pause=1)) as net:
+    async with net_of(refuses(REFUSAL + head, part, pause=1)) as net:
         with pytest.raises(wsclient.HandshakeRejected) as caught:
             async with net.client(open_timeout=7.5, first="raise"):
                 raise AssertionError("it cannot be open")
@@ -316,6 +320,7 @@ async def test_s52_a_dripping_refusal_is_judged_by_its_status() -> None:
 # S5, S6: byte by byte.
 
 
+@NETS
 @pytest.mark.parametrize(
     "said",
     [
@@ -325,7 +330,9 @@ async def test_s52_a_dripping_refusal_is_judged_by_its_status() -> None:
     ],
     ids=["101", "100 for ever", "401"],
 )
-async def test_s05_an_answer_byte_by_byte_is_left_at_open_timeout(said: bytes) -> None:
+async def test_s05_an_answer_byte_by_byte_is_left_at_open_timeout(
+    said: bytes, net_of: type[Net]
+) -> None:
     async def drips(peer: Peer) -> None:
         await peer.request()
         for byte in said:
@@ -334,13 +341,31 @@ async def test_s05_an_answer_byte_by_byte_is_left_at_open_timeout(said: bytes) -
             peer.wire.write(bytes([byte]))
             await anyio.sleep(1)
 
-    async with Net(drips) as net:
+    async with net_of(drips) as net:
         with pytest.raises(wsclient.AttemptTimeout) as caught:
             async with net.client(open_timeout=7, first="raise"):
                 raise AssertionError("it cannot be open")
         assert anyio.current_time() - net.dials[0] == pytest.approx(7)
         await net.peer.until_gone()
     assert caught.value.reason is Reason.OPEN_TIMEOUT
+    assert caught.value.phase is Phase.UPGRADE
+
+
+@WORLDS
+async def test_s05_a_head_without_end_is_left_at_its_bound(world: World) -> None:
+    """Long before open_timeout: what it costs is bounded too."""
+    endless = b"HTTP/1.1 101 Switching Protocols\r\n" + b"X: " + b"a" * MIB
+
+    async def talks(peer: Peer) -> None:
+        await peer.request()
+        peer.wire.write(endless)
+
+    async with world(talks) as server:
+        with pytest.raises(wsclient.ConnectError) as caught:
+            async with server.client(open_timeout=1000, first="raise"):
+                raise AssertionError("it cannot be open")
+        await server.peer.until_gone()
+    assert caught.value.reason is Reason.PROTOCOL_ERROR
     assert caught.value.phase is Phase.UPGRADE
 
 
@@ -375,7 +400,7 @@ async def test_s06_a_tls_handshake_byte_by_byte_is_left_at_open_timeout(
     assert caught.value.phase is Phase.TLS
 
 
-# A frame byte by byte: each proves life, so nothing but recv_timeout ends that.
+# S34: a frame byte by byte: each proves life, nothing but recv_timeout ends that.
 
 
 async def drips_a_frame(peer: Peer) -> None:
@@ -388,8 +413,14 @@ async def drips_a_frame(peer: Peer) -> None:
         await anyio.sleep(15)
 
 
-async def test_a_frame_byte_by_byte_is_life_and_holds_no_more_than_has_come() -> None:
-    async with Net(drips_a_frame) as net, net.client(max_message_size=None) as client:
+@NETS
+async def test_s34_a_frame_byte_by_byte_is_life_and_holds_no_more_than_has_come(
+    net_of: type[Net],
+) -> None:
+    async with (
+        net_of(drips_a_frame) as net,
+        net.client(max_message_size=None) as client,
+    ):
         with pytest.raises(wsclient.ReceiveTimeout):
             await client.recv(timeout=3600)
         assert client.generation == 1
@@ -399,7 +430,7 @@ async def test_a_frame_byte_by_byte_is_life_and_holds_no_more_than_has_come() ->
         assert memory.held <= 256 * KIB  # most of it the records of this test
 
 
-async def test_recv_timeout_ends_a_life_whose_message_never_gets_whole() -> None:
+async def test_s34_recv_timeout_ends_a_life_whose_message_never_gets_whole() -> None:
     async with (
         Net(drips_a_frame) as net,
         net.client(recv_timeout=60, wait=waits(1)) as client,

@@ -17,7 +17,7 @@ from wsclient.supervisor import StateChanged
 
 from .inv import anyio_backend, inv
 from .world import HANG, Loopback, Net, Peer, Script
-from .worlds import WORLDS
+from .worlds import NETS, WORLDS
 
 __all__ = ("anyio_backend", "inv")
 
@@ -49,11 +49,14 @@ async def stays(peer: Peer) -> None:
     await peer.until_gone()
 
 
-async def test_s39_each_generation_says_each_live_subscription_once_in_order() -> None:
+@NETS
+async def test_s39_each_generation_says_each_live_subscription_once_in_order(
+    net_of: type[Net],
+) -> None:
     said = [f'{{"ch":"{ch}"}}' for ch in "abc"]
     scripts = [resets_after(3), *(resets_after(n % 3) for n in range(5)), stays]
     async with (
-        Net(*scripts) as net,
+        net_of(*scripts) as net,
         net.client(subprotocol=TOPICS, wait=waits(1)) as client,
     ):
         for ch in "abc":
@@ -69,9 +72,12 @@ async def test_s39_each_generation_says_each_live_subscription_once_in_order() -
     assert net.peer.messages == [*said, '{"queued":"behind"}']
 
 
-async def test_s39_what_was_unsubscribed_while_offline_is_never_said_again() -> None:
+@NETS
+async def test_s39_what_was_unsubscribed_while_offline_is_never_said_again(
+    net_of: type[Net],
+) -> None:
     broken = ConnectionRefusedError()
-    async with Net(resets_after(3), broken, stays) as net:
+    async with net_of(resets_after(3), broken, stays) as net:
         client = net.client(subprotocol=TOPICS, wait=waits(5))
         async with client:
             a, b, c = [await client.subscribe({"ch": ch}) for ch in "abc"]
@@ -90,8 +96,11 @@ async def test_s39_what_was_unsubscribed_while_offline_is_never_said_again() -> 
     assert net.peer.messages == ['{"ch":"a"}', '{"ch":"c"}', '{"ch":"d"}']
 
 
-async def test_s39_queued_sends_come_behind_the_replay_in_their_order() -> None:
-    async with Net(resets_after(2), stays) as net:
+@NETS
+async def test_s39_queued_sends_come_behind_the_replay_in_their_order(
+    net_of: type[Net],
+) -> None:
+    async with net_of(resets_after(2), stays) as net:
         client = net.client(subprotocol=TOPICS, wait=waits(5))
         async with client:
             await client.subscribe({"ch": "a"})
@@ -148,14 +157,17 @@ async def test_s40_nothing_is_said_before_on_connect_has_returned(
     assert len(server.peers) == 4
 
 
-async def test_s40_a_login_that_is_refused_is_retried_before_anything_is_said() -> None:
+@NETS
+async def test_s40_a_login_that_is_refused_is_retried_before_anything_is_said(
+    net_of: type[Net],
+) -> None:
     async def refuses(peer: Peer) -> None:
         await peer.accept()
         await peer.recv()
         peer.close(4001, "not now")
 
     async with (
-        Net(refuses, refuses, stays_logged_in) as net,
+        net_of(refuses, refuses, stays_logged_in) as net,
         net.client(
             subprotocol=TOPICS, on_connect=login, wait=waits(1), first="background"
         ) as client,
@@ -179,7 +191,10 @@ async def stays_logged_in(peer: Peer) -> None:
 # S44: what comes of an old connection when there is a new one.
 
 
-async def test_s44_what_an_old_connection_still_brings_is_never_delivered() -> None:
+@NETS
+async def test_s44_what_an_old_connection_still_brings_is_never_delivered(
+    net_of: type[Net],
+) -> None:
     """Messages, a pong, a Close frame and FIN arrive a second too late."""
 
     async def late(peer: Peer) -> None:
@@ -193,7 +208,7 @@ async def test_s44_what_an_old_connection_still_brings_is_never_delivered() -> N
         peer.close(1008, "too late")
         peer.hang_up()
 
-    async with Net(late, stays, latency=1.0) as net, net.client() as client:
+    async with net_of(late, stays, latency=1.0) as net, net.client() as client:
         got = client.with_gaps()
         assert await anext(got) == "in time"
         await client.send("go on")
@@ -211,7 +226,10 @@ async def test_s44_what_an_old_connection_still_brings_is_never_delivered() -> N
     assert len(net.peers) == 2
 
 
-async def test_s44_the_deadlines_of_an_old_connection_do_not_end_the_new_one() -> None:
+@NETS
+async def test_s44_the_deadlines_of_an_old_connection_do_not_end_the_new_one(
+    net_of: type[Net],
+) -> None:
     """The first vanishes 30 s before its liveness deadline, and is replaced at once."""
 
     async def vanishes(peer: Peer) -> None:
@@ -219,7 +237,7 @@ async def test_s44_the_deadlines_of_an_old_connection_do_not_end_the_new_one() -
         await peer.recv()
         peer.vanish()
 
-    async with Net(vanishes, stays) as net, net.client() as client:
+    async with net_of(vanishes, stays) as net, net.client() as client:
         await client.send("now")
         await anyio.sleep(10)
         client.reconnect()
@@ -233,8 +251,11 @@ async def test_s44_the_deadlines_of_an_old_connection_do_not_end_the_new_one() -
 # S45: two tasks want to reconnect at once, or it is down already.
 
 
-async def test_s45_two_tasks_that_reconnect_at_once_make_one_dial() -> None:
-    async with Net() as net, net.client() as client:
+@NETS
+async def test_s45_two_tasks_that_reconnect_at_once_make_one_dial(
+    net_of: type[Net],
+) -> None:
+    async with net_of() as net, net.client() as client:
 
         async def again() -> None:
             client.reconnect()
@@ -251,9 +272,12 @@ async def test_s45_two_tasks_that_reconnect_at_once_make_one_dial() -> None:
     assert net.peers[0].close_code == 1001
 
 
-async def test_s45_reconnecting_in_backoff_dials_now_and_once() -> None:
+@NETS
+async def test_s45_reconnecting_in_backoff_dials_now_and_once(
+    net_of: type[Net],
+) -> None:
     async with (
-        Net(ConnectionRefusedError()) as net,
+        net_of(ConnectionRefusedError()) as net,
         net.client(wait=waits(1000), first="background") as client,
     ):
         await anyio.sleep(10)
@@ -266,12 +290,15 @@ async def test_s45_reconnecting_in_backoff_dials_now_and_once() -> None:
     assert len(net.dials) == 2
 
 
-async def test_s45_reconnecting_while_it_dials_changes_nothing() -> None:
+@NETS
+async def test_s45_reconnecting_while_it_dials_changes_nothing(
+    net_of: type[Net],
+) -> None:
     async def slow(peer: Peer) -> None:
         await anyio.sleep(5)
         await peer.accept()
 
-    async with Net(slow) as net, net.client(first="background") as client:
+    async with net_of(slow) as net, net.client(first="background") as client:
         await anyio.sleep(1)
         assert client.state == State.CONNECTING
         client.reconnect()

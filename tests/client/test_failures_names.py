@@ -104,16 +104,17 @@ def test_s16_each_attempt_asks_anew_while_an_old_lookup_hangs(
     hung: Hung, backend: str
 ) -> None:
     async def main() -> None:
-        with anyio.fail_after(20):
-            async with wsclient.Client(
-                "ws://name.that.hangs.test/",
-                open_timeout=0.02,
-                first="background",
-                wait=lambda state: 0.0,
-                dial=hung.dial,
-            ) as client:
-                with pytest.raises(wsclient.AttemptTimeout):
-                    await client.wait_open(timeout=0.3)
+        async with invariants(hanging=(LOOKUP,)):
+            with anyio.fail_after(20):
+                async with wsclient.Client(
+                    "ws://name.that.hangs.test/",
+                    open_timeout=0.02,
+                    first="background",
+                    wait=lambda state: 0.0,
+                    dial=hung.dial,
+                ) as client:
+                    with pytest.raises(wsclient.AttemptTimeout):
+                        await client.wait_open(timeout=0.3)
         assert len(lookups()) > 1
 
     anyio.run(main, backend=backend)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
 import anyio
 import pytest
+import trustme
 
 import wsclient
 from wsclient import Attempt, Outcome, Phase, Reason
 
-from .authority import Authority, authority
+from .authority import Authority, authority, issued
 from .inv import anyio_backend, inv
 from .world import Loopback, Net, Peer, header
-from .worlds import WORLDS
+from .worlds import NETS, WORLDS
 
 __all__ = ("anyio_backend", "authority", "inv")
 
@@ -39,8 +41,11 @@ async def says_nothing(peer: Peer) -> None:
 # S4: TCP is accepted, the upgrade never answered.
 
 
-async def test_s04_an_upgrade_that_is_never_answered_ends_at_open_timeout() -> None:
-    async with Net(says_nothing) as net:
+@NETS
+async def test_s04_an_upgrade_that_is_never_answered_ends_at_open_timeout(
+    net_of: type[Net],
+) -> None:
+    async with net_of(says_nothing) as net:
         with pytest.raises(wsclient.AttemptTimeout) as caught:
             async with net.client(open_timeout=7, first="raise"):
                 raise AssertionError("it cannot be open")
@@ -51,9 +56,12 @@ async def test_s04_an_upgrade_that_is_never_answered_ends_at_open_timeout() -> N
     assert net.peer.endpoint.request is not None
 
 
-async def test_s04_an_upgrade_that_is_never_answered_is_retried() -> None:
+@NETS
+async def test_s04_an_upgrade_that_is_never_answered_is_retried(
+    net_of: type[Net],
+) -> None:
     async with (
-        Net(says_nothing, says_nothing) as net,
+        net_of(says_nothing, says_nothing) as net,
         net.client(open_timeout=7, wait=waits(2)),
     ):
         assert len(net.peers) == 3
@@ -129,6 +137,40 @@ async def test_s06_a_server_that_stops_after_its_server_hello_is_left_at_open_ti
     assert caught.value.phase == Phase.TLS
 
 
+# S18: certificates that prove nothing.
+
+
+def expired() -> Authority:
+    """A server whose certificate is of the last century, and who trusts its issuer."""
+    made = Authority()
+    authority = trustme.CA()
+    made.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    last = datetime(1999, 12, 31, tzinfo=UTC)
+    old = authority.issue_cert("server.test", not_before=last, not_after=last)
+    old.configure_cert(made.server)
+    authority.configure_trust(made.client)
+    return made
+
+
+@pytest.mark.parametrize("why", ["expired", "Hostname mismatch", "issuer certificate"])
+async def test_s18_a_certificate_that_proves_nothing_is_fatal_at_once(why: str) -> None:
+    made = expired() if why == "expired" else issued()
+    trusting = made.stranger if why == "issuer certificate" else made.client
+    host = "elsewhere.test" if why == "Hostname mismatch" else "server.test"
+    async with Net(tls=made.server) as net:
+        with pytest.raises(wsclient.GaveUp) as caught:
+            async with net.client(f"wss://{host}/", tls=trusting):
+                raise AssertionError("it cannot be open")
+        assert len(net.dials) == 1
+        await net.peer.until_gone()
+    cause = caught.value.__cause__
+    assert isinstance(cause, wsclient.CertificateError)
+    assert (cause.reason, cause.phase) == (Reason.TLS, Phase.TLS)
+    assert why in str(cause)
+    assert host in str(cause)
+    assert net.peer.endpoint.request is None, "it was told nothing"
+
+
 # S8: the request is read, then FIN.
 
 
@@ -180,13 +222,14 @@ async def test_s10_accept_then_close_1008_is_fatal_where_nothing_ever_worked() -
     assert "bad key" in str(caught.value)
 
 
-async def test_s10_accept_then_close_1008_for_ever_backs_off() -> None:
+@NETS
+async def test_s10_accept_then_close_1008_for_ever_backs_off(net_of: type[Net]) -> None:
     """Each 101 succeeds; none of them is a proof of life."""
 
     def hopeful(outcome: Outcome) -> wsclient.Retry:
         return wsclient.Retry()
 
-    async with Net(default=violates_policy) as net:
+    async with net_of(default=violates_policy) as net:
         async with net.client(classify=hopeful, first="background") as client:
             await anyio.sleep(600)
             assert client.state != wsclient.State.FAILED

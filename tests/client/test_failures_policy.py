@@ -20,6 +20,7 @@ from wsclient.supervisor import Fate
 
 from .inv import anyio_backend, inv
 from .world import Net, Peer, Script
+from .worlds import NETS
 
 __all__ = ("anyio_backend", "inv")
 
@@ -54,7 +55,10 @@ async def is_told(peer: Peer) -> None:
 # S9: 101, and then the application's hello never comes.
 
 
-async def test_s09_a_hello_that_never_comes_is_retried_after_prepare_timeout() -> None:
+@NETS
+async def test_s09_a_hello_that_never_comes_is_retried_after_prepare_timeout(
+    net_of: type[Net],
+) -> None:
     async def silent(peer: Peer) -> None:
         await peer.accept()
 
@@ -65,7 +69,7 @@ async def test_s09_a_hello_that_never_comes_is_retried_after_prepare_timeout() -
     async def login(conversation: wsclient.Conversation[str | bytes]) -> None:
         assert await conversation.recv() == "hello"
 
-    async with Net(silent, silent, greets) as net:
+    async with net_of(silent, silent, greets) as net:
         made = net.client(on_connect=login, prepare_timeout=4, wait=waits(1))
         async with made as client:
             reasons = [attempt.text for attempt in client.attempts]
@@ -185,7 +189,10 @@ async def test_s19_many_clients_that_are_dropped_at_once_do_not_come_back_at_onc
 # S20: something between cuts what is idle.
 
 
-async def test_s20_pings_keep_a_connection_that_idleness_would_cut() -> None:
+@NETS
+async def test_s20_pings_keep_a_connection_that_idleness_would_cut(
+    net_of: type[Net],
+) -> None:
     """A middlebox that forgets flows after 30 s without a byte from us."""
 
     async def forgets(peer: Peer) -> None:
@@ -197,7 +204,7 @@ async def test_s20_pings_keep_a_connection_that_idleness_would_cut() -> None:
                 return
             await anyio.sleep(1)
 
-    async with Net(forgets) as net, net.client():
+    async with net_of(forgets) as net, net.client():
         await anyio.sleep(600)
         assert len(net.peers) == 1
         assert not net.peer.ended
@@ -206,14 +213,17 @@ async def test_s20_pings_keep_a_connection_that_idleness_would_cut() -> None:
 # S41, S43: what is missing, and what may be.
 
 
-async def test_s41_the_gap_stands_between_what_came_before_and_after_it() -> None:
+@NETS
+async def test_s41_the_gap_stands_between_what_came_before_and_after_it(
+    net_of: type[Net],
+) -> None:
     async def publishes(peer: Peer) -> None:
         await peer.accept()
         peer.send(*(f"{peer.number}.{n}" for n in range(3)))
         await peer.recv()
         peer.reset()
 
-    async with Net(default=publishes) as net, net.client(wait=waits(1)) as client:
+    async with net_of(default=publishes) as net, net.client(wait=waits(1)) as client:
         items = client.with_gaps()
         for life in range(1, 4):
             assert [await anext(items) for _ in range(3)] == [
@@ -225,8 +235,11 @@ async def test_s41_the_gap_stands_between_what_came_before_and_after_it() -> Non
             assert (gap.generation, gap.recovered) == (life + 1, True)
 
 
-async def test_s43_what_the_kernel_has_taken_was_sent_whatever_comes_later() -> None:
-    async with Net(is_told) as net, net.client(wait=waits(1)) as client:
+@NETS
+async def test_s43_what_the_kernel_has_taken_was_sent_whatever_comes_later(
+    net_of: type[Net],
+) -> None:
+    async with net_of(is_told) as net, net.client(wait=waits(1)) as client:
         receipt = await client.send("drop")
         assert receipt.fate == Fate.SENT
         await net.until_accepted(2)
@@ -324,9 +337,10 @@ async def test_s49_a_function_that_raises_is_told_once_as_hook_error(
 # S54: the server keeps the registration of a connection that is only half open.
 
 
-async def test_s54_the_old_connection_is_told_to_end_before_the_new_is_dialled() -> (
-    None
-):
+@NETS
+async def test_s54_the_old_connection_is_told_to_end_before_the_new_is_dialled(
+    net_of: type[Net],
+) -> None:
     registered: set[int] = set()
     most = 0
 
@@ -338,7 +352,7 @@ async def test_s54_the_old_connection_is_told_to_end_before_the_new_is_dialled()
         await peer.until_gone()
         registered.discard(peer.number)
 
-    async with Net(default=registers) as net:
+    async with net_of(default=registers) as net:
         made = net.client(recv_timeout=30, wait=waits(1))
         async with made as client:
             client.mark_healthy()
