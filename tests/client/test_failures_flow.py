@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -98,8 +99,9 @@ class Thread:
     It sends a message every 20 ms, answers what it must, and counts its clients.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
+        self._tls = tls
         self.clients = 0
         self.stopped = threading.Event()
         self.closes: list[int] = []
@@ -107,7 +109,8 @@ class Thread:
 
     @property
     def url(self) -> str:
-        return f"ws://127.0.0.1:{self.listener.getsockname()[1]}/"
+        scheme = "ws" if self._tls is None else "wss"
+        return f"{scheme}://localhost:{self.listener.getsockname()[1]}/"
 
     def _serve(self) -> None:
         self.listener.settimeout(0.05)
@@ -117,8 +120,11 @@ class Thread:
             except TimeoutError:
                 continue
             self.clients += 1
-            with sock:
-                self._talk(sock)
+            with self._secured(sock) as secured:
+                self._talk(secured)
+
+    def _secured(self, sock: socket.socket) -> socket.socket:
+        return self._tls.wrap_socket(sock, server_side=True) if self._tls else sock
 
     def _talk(self, sock: socket.socket) -> None:
         endpoint = Endpoint(Role.SERVER)
@@ -143,8 +149,8 @@ class Thread:
 
 
 @contextmanager
-def healthy_server() -> Iterator[Thread]:
-    server = Thread()
+def healthy_server(tls: ssl.SSLContext | None) -> Iterator[Thread]:
+    server = Thread(tls)
     server._thread.start()
     try:
         yield server
@@ -160,10 +166,18 @@ def block(seconds: float) -> None:
 
 
 @pytest.mark.real
-async def test_s33_a_blocked_event_loop_is_not_taken_for_a_dead_peer() -> None:
-    with healthy_server() as server, anyio.fail_after(30):
+@pytest.mark.parametrize("secure", [False, True])
+async def test_s33_a_blocked_event_loop_is_not_taken_for_a_dead_peer(
+    authority: Authority, secure: bool
+) -> None:
+    tls = authority.server if secure else None
+    with healthy_server(tls) as server, anyio.fail_after(30):
         async with wsclient.Client(
-            server.url, ping_interval=0.1, ping_timeout=0.1, wait=waits(0.01)
+            server.url,
+            tls=authority.client if secure else None,
+            ping_interval=0.1,
+            ping_timeout=0.1,
+            wait=waits(0.01),
         ) as client:
             await client.recv()
             for _ in range(2):

@@ -153,10 +153,9 @@ async def test_s20_a_connection_that_a_nat_forgot_is_left_for_a_new_one(
         assert old.ended is None, "the server was not told either"
 
 
-async def test_s54_a_server_with_pings_keeps_one_registration_after_a_blackhole(
+async def test_s54_s55_a_server_keeps_one_registration_of_who_vanished_and_came_back(
     lab: Lab,
 ) -> None:
-    """And who vanishes ends his own handler only (S55)."""
     registered: list[int] = []
     told: list[Reason] = []
     come = 0
