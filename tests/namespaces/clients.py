@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 
 import wsclient
 from wsclient.supervisor.lifecycle import Events
-from wsclient.testing import ScriptedServer, accepts
+from wsclient.testing import Peer, ScriptedServer, accepts
 from wsclient.testing.script import Script
 
 from .conftest import Secrets
 from .lab import PORT, SERVER, Lab
 
-__all__ = ("next_of", "patient", "quick", "serving", "waits")
+__all__ = ("latest", "next_of", "patient", "quick", "serving", "waits")
 
 T = TypeVar("T")
 
@@ -65,3 +65,10 @@ async def next_of(events: Events, kind: type[T]) -> T:
         if isinstance(event, kind):
             return event
     raise AssertionError(f"it left before there was a {kind.__name__}")
+
+
+async def latest(client: wsclient.Client[Any], server: ScriptedServer) -> Peer:
+    """Wait until it is open again; return that connection, not an attempt given up."""
+    await client.wait_open()
+    assert client.generation > 1
+    return server.peer

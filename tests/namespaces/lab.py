@@ -184,18 +184,22 @@ class Lab:
     def up(self) -> None:
         """Make and join them."""
         client, middlebox, server = (host.name for host in self._all)
-        _run(
-            *("ip", "-batch", "-"),
-            told=f"""
+        made = f"""
             netns add {client}
             netns add {middlebox}
             netns add {server}
             link add net netns {client} type veth peer name client netns {middlebox}
             link add net netns {server} type veth peer name server netns {middlebox}
-            """,
+            """
+        try:
+            _run("ip", "-batch", "-", told=made)
+        except subprocess.CalledProcessError as error:  # root, but not of this machine
+            missing(f"there can be no network namespaces: {error.stderr}")
+        self.middlebox.run(
+            *("sysctl", "-qw", "net.ipv4.ip_forward=1"),
+            "net.ipv6.conf.all.forwarding=1",
+            "net.ipv4.neigh.server.retrans_time_ms=50",  # who is back is found soon
         )
-        self.middlebox.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
-        self.middlebox.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
         for side, host, link in (
             (1, self.client, "client"),
             (2, self.server, "server"),
@@ -255,10 +259,7 @@ def lab() -> Iterator[Lab]:
     made = Lab()
     made.down()
     try:
-        try:
-            made.up()
-        except subprocess.CalledProcessError as error:
-            missing(f"there can be no network namespaces: {error.stderr}")
+        made.up()
         yield made
     finally:
         made.down()

@@ -13,7 +13,7 @@ from wsclient import Phase, Reason, State
 from wsclient.protocol import Ping
 from wsclient.supervisor import AttemptFailed, LifeEnded
 
-from .clients import next_of, patient, quick, serving
+from .clients import latest, next_of, patient, quick, serving
 from .conftest import Secrets
 from .lab import PORT, SERVER, Lab
 
@@ -38,7 +38,7 @@ async def test_s01_a_blackhole_is_noticed_and_left_for_a_new_life(
             assert lab.middlebox.stopped() > 0
             assert len(server.peers) == 1
             lab.middlebox.heal()
-            new = await server.until_accepted(2)
+            new = await latest(client, server)
             assert await new.recv() == "trades"
         await new.until_gone()
     assert old.close_code is None, "nothing got through, not even a Close frame"
@@ -60,7 +60,7 @@ async def test_s01_half_a_blackhole_is_noticed_whichever_half_it_is(
         assert failed.outcome.phase == Phase.TCP
         assert old.messages == (["order"] if way == "down" else [])
         lab.middlebox.heal()
-        new = await server.until_accepted(2)
+        new = await latest(client, server)
         await client.send("again")
         assert await new.recv() == "again"
     assert "again" not in old.messages
@@ -76,7 +76,7 @@ async def test_s01_a_cable_that_is_pulled_is_a_blackhole_too(lab: Lab) -> None:
         assert end.outcome.reason == Reason.LIVENESS
         await next_of(events, AttemptFailed)
         lab.server.ip("link set net up", "route add default via 10.77.2.1")
-        await server.until_accepted(2)
+        await latest(client, server)
 
 
 async def test_s44_what_was_on_its_way_when_the_path_broke_is_never_delivered(
@@ -91,7 +91,7 @@ async def test_s44_what_was_on_its_way_when_the_path_broke_is_never_delivered(
         lab.middlebox.heal()
         # The kernels send again what was lost: "late" one, the end the other.
         await old.until_gone()
-        new = await server.until_accepted(2)
+        new = await latest(client, server)
         new.send("fresh")
         assert await client.recv() == "fresh"
         assert client.generation == 2
@@ -147,7 +147,7 @@ async def test_s20_a_connection_that_a_nat_forgot_is_left_for_a_new_one(
         lab.middlebox.forget()
         end = await next_of(events, LifeEnded)
         assert end.outcome.reason == Reason.LIVENESS
-        new = await server.until_accepted(2)
+        new = await latest(client, server)
         await client.send("a new flow")
         assert await new.recv() == "a new flow"
         assert old.ended is None, "the server was not told either"
@@ -188,8 +188,10 @@ async def test_s54_s55_a_server_keeps_one_registration_of_who_vanished_and_came_
             ping_timeout=0.3,
             shutdown_timeout=0.2,
         ),
-        quick(f"ws://{SERVER}:{PORT}/") as client,
+        quick(f"ws://{SERVER}:{PORT}/", open_timeout=0.2) as client,
     ):
+        while not registered:
+            await news.wait()
         lab.middlebox.drop()
         while registered:
             await news.wait()
@@ -227,7 +229,7 @@ async def test_s30_packets_too_large_for_the_path_vanish_and_small_ones_live(
         await client.send(b"x" * 5000)
         end = await next_of(events, LifeEnded)
         assert end.outcome.reason == Reason.LIVENESS
-        new = await server.until_accepted(2)
+        new = await latest(client, server)
         await client.send("small")
         assert await new.recv() == "small"
     assert old.messages == ["small"]
@@ -243,7 +245,7 @@ async def test_s30_a_write_into_a_blackhole_ends_at_write_timeout(lab: Lab) -> N
         end = await next_of(events, LifeEnded)
         assert end.outcome.reason == Reason.WRITE_STALLED
         lab.middlebox.heal()
-        new = await server.until_accepted(2)
+        new = await latest(client, server)
         await client.send("again")
         assert await new.recv() == "again"
     assert old.messages == []
