@@ -16,9 +16,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from wsclient.testing.clock import VIRTUAL_BACKENDS, virtual_backend
-
-from .world import on_asyncio
+from wsclient.testing.clock import VIRTUAL_BACKENDS, on_asyncio, virtual_backend
 
 __all__ = ("anyio_backend", "inv", "invariants")
 

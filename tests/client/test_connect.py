@@ -147,7 +147,7 @@ async def test_entering_opens_and_leaving_closes() -> None:
 
 async def test_what_is_asked_for_stands_in_the_request() -> None:
     async with (
-        Net() as net,
+        Net(port=8080) as net,
         wsclient.connect(
             "ws://me:secret@server.test:8080/feed?a=1",
             headers={"X-One": "1"},

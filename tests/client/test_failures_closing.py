@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 import trio
+from anyio.abc import SocketAttribute
 
 import wsclient
 from wsclient import Limits, Reason, State
@@ -18,7 +19,6 @@ from wsclient.supervisor import LifeEnded
 
 from .authority import Authority, authority
 from .inv import anyio_backend, inv
-from .peer import raw_socket
 from .world import Loopback, Net, Peer
 from .worlds import BARE, NETS, WORLDS, SecureLoopback
 
@@ -309,7 +309,8 @@ async def test_s25_a_cancelled_leaving_resets_nothing_under_a_peer_that_reads_la
                     await client.recv()
                     scope.cancel()
                     await anyio.sleep_forever()
-            sock = raw_socket(server.peer.below)
+            attributes = server.peer.below.extra_attributes
+            sock = attributes[SocketAttribute.raw_socket]()
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
             server.peer.wire.resume()
             await server.peer.until_gone()

@@ -166,7 +166,7 @@ async def test_s36_pongs_do_not_pile_up_and_who_takes_none_is_left(
     async def watch() -> None:
         nonlocal most
         while True:
-            most = max(most, *(wire.buffered for wire in net.live), 0)
+            most = max(most, *(wire.buffered for wire in net.wires), 0)
             await anyio.sleep(0.05)
 
     async with (
@@ -388,7 +388,7 @@ async def test_s06_a_tls_handshake_byte_by_byte_is_left_at_open_timeout(
             peer.wire.write(bytes([byte]))
             await anyio.sleep(1)
 
-    async with Net(drips, raw=True) as net:
+    async with Net(drips, raw=True, port=443) as net:
         client = net.client(
             "wss://server.test/", tls=authority.client, open_timeout=7, first="raise"
         )
