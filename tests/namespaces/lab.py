@@ -93,6 +93,11 @@ class Namespace:
             os.close(here)
             os.close(home)
 
+    def set(self, name: str, value: int) -> None:
+        """Set what sysctl(8) calls ``net.`` and this name."""
+        with self.inside():
+            Path("/proc/sys/net", name).write_text(str(value), encoding="ascii")
+
     async def listen(self, host: str | None, port: int) -> list[SocketListener]:
         """Listen on an address of this host, for servers that run in any thread."""
         assert host is not None
@@ -127,48 +132,51 @@ class Middlebox(Namespace):
 
     def translate(self, *, forgets_after: int = 1000) -> None:
         """Be a NAT from now on, that forgets who was silent for so many seconds."""
-        known = "net.netfilter.nf_conntrack_tcp"
-        self.run(
-            "nft",
-            "-f",
-            "-",
-            told="""
+        known = "netfilter/nf_conntrack_tcp"
+        self._load("""
             table inet nat {
                 chain out {
-                    type nat hook postrouting priority 100;
+                    type nat hook postrouting priority 100
                     oifname "server" masquerade
                 }
                 chain strangers {
-                    type filter hook forward priority -10;
+                    type filter hook forward priority -10
                     ct state invalid drop
                 }
             }
-            """,
-        )
-        self.run(
-            "sysctl",
-            "-qw",
-            f"{known}_timeout_established={forgets_after}",
-            f"{known}_loose=0",  # what it does not know is invalid, as in most NATs
-        )
+        """)
+        self.set(f"{known}_timeout_established", forgets_after)
+        self.set(f"{known}_loose", 0)  # what it does not know is invalid, as elsewhere
 
     def forget(self) -> None:
         """Forget every connection, as a NAT that was restarted."""
         self.run("conntrack", "-F")
 
-    def _rules(self, *rules: str) -> None:
-        text = "; ".join(("type filter hook forward priority 0", *rules))
-        self.run(
-            "nft",
-            "-f",
-            "-",
-            told=f"""
+    def hide_icmp(self) -> None:
+        """Never say that a packet was too large or led nowhere, as bad firewalls do."""
+        self._load("""
+            table inet silent {
+                chain out {
+                    type filter hook output priority 0
+                    icmp type destination-unreachable drop
+                }
+            }
+        """)
+
+    def _rules(self, rule: str = "") -> None:
+        self._load(f"""
             table inet middlebox
             delete table inet middlebox
-            table inet middlebox {{ chain forward {{ {text}; }}
+            table inet middlebox {{
+                chain forward {{
+                    type filter hook forward priority 0
+                    {rule}
+                }}
             }}
-            """,
-        )
+        """)
+
+    def _load(self, rules: str) -> None:
+        self.run("nft", "-f", "-", told=rules)
 
 
 class Lab:
@@ -195,11 +203,10 @@ class Lab:
             _run("ip", "-batch", "-", told=made)
         except subprocess.CalledProcessError as error:  # root, but not of this machine
             missing(f"there can be no network namespaces: {error.stderr}")
-        self.middlebox.run(
-            *("sysctl", "-qw", "net.ipv4.ip_forward=1"),
-            "net.ipv6.conf.all.forwarding=1",
-            "net.ipv4.neigh.server.retrans_time_ms=50",  # who is back is found soon
-        )
+        self.middlebox.set("ipv4/ip_forward", 1)
+        self.middlebox.set("ipv6/conf/all/forwarding", 1)
+        # Who comes back is found again soon.
+        self.middlebox.set("ipv4/neigh/server/retrans_time_ms", 50)
         for side, host, link in (
             (1, self.client, "client"),
             (2, self.server, "server"),
