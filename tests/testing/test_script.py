@@ -155,7 +155,7 @@ async def test_what_a_script_raises_is_raised_on_leaving(network: Network) -> No
     with pytest.raises(ValueError, match="number 1") as failed:
         await talk()
     (note,) = failed.value.__notes__
-    assert note == "and another script raised ValueError('number 2')"
+    assert note == "a script also raised ValueError('number 2')"
 
 
 async def test_the_bodys_own_error_leaves_as_it_is_with_a_note(
@@ -194,6 +194,64 @@ async def test_a_client_that_leaves_ends_its_script_which_is_no_failure(
         await server.peer.until_gone()
     assert ends == ["ended"]
     assert not server.errors
+
+
+async def test_tasks_of_a_script_raise_no_group_and_end_quietly_with_the_client(
+    network: Network,
+) -> None:
+    async def talks(peer: Peer) -> None:
+        await peer.accept()
+        async with anyio.create_task_group() as group:
+            group.start_soon(peer.recv)
+            group.start_soon(peer.recv)
+
+    async def fails(peer: Peer) -> None:
+        async with anyio.create_task_group():
+            raise ValueError("in a task group")
+
+    async def talk() -> None:
+        async with scripted(network, talks, fails) as server:
+            async with connect(server, network):
+                pass
+            await server.peer.until_gone()
+            with pytest.raises(ConnectError):
+                async with connect(server, network):
+                    pass
+            assert [str(error) for error in server.errors] == ["in a task group"]
+
+    with pytest.raises(ValueError, match="in a task group"):
+        await talk()
+
+
+async def test_an_eof_of_the_scripts_own_is_a_failure(network: Network) -> None:
+    async def reads_a_file(peer: Peer) -> None:
+        raise EOFError("of a file")
+
+    async def talk() -> None:
+        async with scripted(network, reads_a_file) as server:
+            with pytest.raises(ConnectError):
+                async with connect(server, network):
+                    pass
+
+    with pytest.raises(EOFError, match="of a file"):
+        await talk()
+
+
+async def test_what_cannot_be_told_yet_is_told_with_the_remedy(
+    network: Network,
+) -> None:
+    with pytest.raises(RuntimeError, match="async with server"):
+        ScriptedServer().url()
+    assert ScriptedServer(host="::1", port=80).url("/a") == "ws://[::1]/a"
+    assert ScriptedServer(host="::1", port=8080).url() == "ws://[::1]:8080/"
+    async with scripted(network, rejects(403)) as server:
+        with pytest.raises(LookupError, match=r"server\.until_peer\(1\)"):
+            server.peer.messages.clear()
+        with pytest.raises(ConnectError):
+            async with connect(server, network):
+                pass
+        with pytest.raises(AssertionError, match=r"<Peer 1: .* ended without a 101"):
+            await server.until_accepted()
 
 
 @pytest.mark.parametrize("how", ["reset", "hang_up", "vanish"])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
+from itertools import chain, repeat
 from ssl import SSLContext
 from types import TracebackType
 from typing import Literal, Self
@@ -33,6 +34,8 @@ __all__ = (
     "sends",
     "silent",
 )
+
+HEAD = b"HTTP/1.1 101 Switching"  # goes on with spaces for ever, where it drips
 
 Script = Callable[[Peer], Awaitable[object]]
 """What a server does with one client; when it returns, the connection goes on."""
@@ -128,8 +131,7 @@ def drips(data: bytes | None = None, *, every: float = 1.0) -> Script:
 
     async def script(peer: Peer) -> None:
         await peer.request()
-        drops = data if data is not None else b"HTTP/1.1 101 Switching" + b" " * 10**6
-        for drop in drops:
+        for drop in chain(HEAD, repeat(32)) if data is None else data:
             peer.write(bytes((drop,)))
             await anyio.sleep(every)
 
@@ -152,8 +154,9 @@ class ScriptedServer:
                 assert await client.recv() == "hello"
         assert [peer.number for peer in server.peers] == [1, 2]
 
-    What a script raises is raised on leaving, unless the body raised. Leaving ends all
-    connections; what was recorded stays.
+    Leaving ends all connections; what was recorded stays. A script that raises resets
+    its connection. The first error is raised on leaving and the others are its notes,
+    never as a group; if the body raised, all are notes of what it raised.
 
     Args:
         scripts: one for each connection, in the order they come.
@@ -205,14 +208,31 @@ class ScriptedServer:
     # What a test asks for.
 
     def url(self, path: str = "/") -> str:
-        """Where to dial it."""
-        scheme = "ws" if self._tls is None else "wss"
-        usual = self._port == (80 if self._tls is None else 443)
-        return f"{scheme}://{self._host}{'' if usual else f':{self._port}'}{path}"
+        """
+        Where to dial it.
+
+        Raises:
+            RuntimeError: it has no port yet.
+
+        """
+        if not self._port:
+            raise RuntimeError("its port is not known before `async with server:`")
+        scheme, usual = ("ws", 80) if self._tls is None else ("wss", 443)
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        port = "" if self._port == usual else f":{self._port}"
+        return f"{scheme}://{host}{port}{path}"
 
     @property
     def peer(self) -> Peer:
-        """The latest connection."""
+        """
+        The latest connection.
+
+        Raises:
+            LookupError: nobody has come.
+
+        """
+        if not self.peers:
+            raise LookupError("nobody has come yet: `await server.until_peer(1)`")
         return self.peers[-1]
 
     async def until_peer(self, number: int) -> Peer:
@@ -222,9 +242,17 @@ class ScriptedServer:
         return self.peers[number - 1]
 
     async def until_accepted(self, number: int = 1) -> Peer:
-        """Wait until this one has got its 101."""
+        """
+        Wait until this one has got its 101; return it.
+
+        Raises:
+            AssertionError: it ended without one.
+
+        """
         peer = await self.until_peer(number)
-        await peer.until(lambda: peer.endpoint.response)
+        await peer.until(lambda: peer.endpoint.response or peer.ended)
+        if peer.endpoint.response is None:
+            raise AssertionError(f"{peer!r} ended without a 101")
         return peer
 
     def drop(self, how: Literal["reset", "hang_up", "vanish"] = "reset") -> None:
@@ -288,7 +316,7 @@ class ScriptedServer:
         if self.errors and exc is None:
             first, *others = self.errors
             for other in others:
-                first.add_note(f"and another script raised {other!r}")
+                first.add_note(f"a script also raised {other!r}")
             raise first
         if isinstance(exc, Exception):
             for error in self.errors:
@@ -344,14 +372,25 @@ class ScriptedServer:
     async def _perform(self, peer: Peer, script: Script) -> None:
         try:
             await script(peer)
-        except EOFError:
-            pass  # it left in the midst of the script, as clients may
         except Exception as error:  # noqa: BLE001 - raised on leaving
-            self._failed(error)
-            peer.reset()
+            gone = peer.ended is not None or peer.closed_at is not None
+            for leaf in _leaves(error):
+                if gone and isinstance(leaf, EOFError):
+                    continue  # it left in the midst of the script, as clients may
+                self._failed(leaf)
+                peer.reset()
 
     def _failed(self, error: Exception) -> None:
         self.errors.append(error)
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    """What was raised, out of its groups: a script may have tasks of its own."""
+    if isinstance(error, ExceptionGroup):
+        for member in error.exceptions:
+            yield from _leaves(member)
+    else:
+        yield error
 
 
 def _said(peer: Peer, messages: Sequence[Message]) -> bool:
