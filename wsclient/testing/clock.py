@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 import threading
+from collections.abc import Callable
 from typing import Any
 
 __all__ = ("VIRTUAL_BACKENDS", "Deadlock", "suspend", "virtual_backend")
@@ -101,6 +102,15 @@ def on_asyncio() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def clock_here() -> Callable[[], float]:
+    """Return what tells the time of the event loop that runs here, cheaply."""
+    if on_asyncio():
+        return asyncio.get_running_loop().time
+    from trio import current_time
+
+    return current_time
 
 
 def suspend(seconds: float) -> None:

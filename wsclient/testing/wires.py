@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any, Protocol
 
 import anyio
@@ -15,6 +16,7 @@ from ..transport.asyncio import AsyncioWire
 from ..transport.pulled import PulledWire
 from ..transport.sockets import BUFFER_SIZE
 from ..wire import Feed, Lost, Wire
+from .clock import clock_here
 from .pipe import Pipe
 
 __all__ = ("SimulatedWire", "wire_pair")
@@ -82,7 +84,7 @@ def wire_pair(
 
     """
     left, right = (pushed, pushed) if isinstance(pushed, bool) else pushed
-    clock = anyio.current_time
+    clock = clock_here()
     up = Pipe(clock, latency=latency, bandwidth=bandwidth, capacity=capacity)
     down = Pipe(clock, latency=latency, bandwidth=bandwidth, capacity=capacity)
     here, there = addresses
@@ -122,6 +124,7 @@ class _Pulled(PulledWire):
         self.into = sock.into
         self._sock = sock
         self._waiting: set[anyio.Event] = set()
+        self._clock = clock_here()
         sock.out.watch(self._stir)
         sock.into.watch(self._stir)
 
@@ -133,7 +136,7 @@ class _Pulled(PulledWire):
         super().start(_overwriting(feed), lost, drained)
 
     def time(self) -> float:
-        return anyio.current_time()
+        return self._clock()
 
     def _recv_into(self, buffer: memoryview) -> int:
         return self._sock.recv_into(buffer)
@@ -159,8 +162,11 @@ class _Pulled(PulledWire):
         event = anyio.Event()
         self._waiting.add(event)
         try:
-            with anyio.CancelScope(deadline=deadline):
+            if deadline == inf:
                 await event.wait()
+            else:
+                with anyio.CancelScope(deadline=deadline):
+                    await event.wait()
         finally:
             self._waiting.discard(event)
 
@@ -263,7 +269,7 @@ class _Transport(asyncio.Transport):
             self._next_read.cancel()
             self._next_read = None
         arrival = self._sock.into.arrival()
-        if not self._reading or self._eof or arrival == float("inf"):
+        if not self._reading or self._eof or arrival == inf:
             return
         if arrival <= self._loop.time():
             self._next_read = self._loop.call_soon(self._read)
@@ -294,7 +300,7 @@ class _Transport(asyncio.Transport):
             self._next_send.cancel()
             self._next_send = None
         departure = self._sock.out.departure()
-        if not self._unsent or departure == float("inf"):
+        if not self._unsent or departure == inf:
             return
         if departure <= self._loop.time():
             self._next_send = self._loop.call_soon(self._send_more)

@@ -9,13 +9,15 @@ Proves the client's promises: stories drawn from seeds, in virtual time, all jud
 
 from __future__ import annotations
 
+from .judge import Judge, Violation
 from .run import Report, run
 from .shrink import shrunk
 from .story import KINDS, Settings, Step, Story, draw, read
-from .world import Violation, World
+from .world import World
 
 __all__ = (
     "KINDS",
+    "Judge",
     "Report",
     "Settings",
     "Step",

@@ -4,21 +4,41 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import anyio
 
-from ...errors import Phase
 from ..link import Link
 from ..network import Network
 from ..peer import Peer
 from ..script import drips
+from .judge import Judge
 from .story import Settings
 
-__all__ = ("Feed", "Life")
+__all__ = ("Customer", "Feed", "Life")
 
-Judge = Callable[[str, bool, str], None]
+
+class Call(Protocol):
+    """A message that a user sends: when it was asked for."""
+
+    @property
+    def began(self) -> float:
+        """When it was asked for."""
+        ...
+
+
+class Customer(Protocol):
+    """What the server may know of the user, to judge what it is told."""
+
+    @property
+    def sends(self) -> Sequence[Call]:
+        """What was sent; the first has number 1."""
+        ...
+
+    def wanted_before(self, moment: float) -> set[str]:
+        """The channels wanted since."""
+        ...
 
 
 class Life:
@@ -60,17 +80,14 @@ class Feed:
         network: Network,
         settings: Settings,
         judge: Judge,
-        told: Callable[[str], None],
     ) -> None:
         self.lives: list[Life] = []
         self.answers: deque[tuple[object, ...]] = deque()
         self.silent_acks = False
-        self.began: Callable[[int], float] = lambda _: 0.0
-        self.wanted_before: Callable[[float], set[str]] = lambda _: set()
+        self.user: Customer
         self._network = network
         self._settings = settings
         self._judge = judge
-        self._told = told
 
     def receivers(self) -> dict[int, Life]:
         """For each message that arrived, where it did."""
@@ -92,7 +109,7 @@ class Feed:
         life = Life(peer, link)
         self.lives.append(life)
         how, *arguments = self.answers.popleft() if self.answers else ("well",)
-        self._told(f"life {life.number} is met: {how} {arguments}")
+        self._judge.told(f"life {life.number} is met: {how} {arguments}")
         match how:
             case "status":
                 await peer.reject(int(str(arguments[0])))
@@ -148,7 +165,7 @@ class Feed:
         _say(life, message)
 
     def _take(self, life: Life, message: dict[str, Any], *, greets: bool) -> None:
-        self._told(f"life {life.number} < {message}")
+        self._judge.told(f"life {life.number} < {message}")
         match message:
             case {"op": "hello"}:
                 self._judge(
@@ -186,14 +203,15 @@ class Feed:
                     known is None,
                     f"{life!r} got {number}, which was in {known}",
                 )
-                began = self.began(number)
+                began = self.user.sends[number - 1].began
                 self._judge(
                     "delivers in the order of the calls",
                     began >= life.began,
                     f"{life!r} got {number} of {began} after {life.received[-3:]}",
                 )
                 life.began = began
-                missing = self.wanted_before(life.link.opened_at) - set(life.numbers)
+                wanted = self.user.wanted_before(life.link.opened_at)
+                missing = wanted - set(life.numbers)
                 self._judge(
                     "says subscriptions before what was queued",
                     not missing,
@@ -215,8 +233,3 @@ def _say(life: Life, message: dict[str, Any]) -> None:
     """Send it, unless the server itself has said Close."""
     if life.peer.endpoint.close_sent is None:
         life.peer.send(json.dumps(message))
-
-
-def phase(name: object) -> Phase | None:
-    """The phase of that name."""
-    return None if name is None else Phase(str(name))

@@ -17,8 +17,9 @@ from types import FrameType
 import anyio
 
 from ..clock import Deadlock, virtual_backend
+from .judge import Violation
 from .story import Story, draw
-from .world import Violation, World
+from .world import World
 
 __all__ = ("Outcome", "Report", "live", "run")
 
@@ -72,7 +73,7 @@ def run(story: Story, backend: str) -> Report:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told
             violation = Violation("raises what is documented", repr(error))
     return Report(
-        story, backend, violation, tuple(world.trace), frozenset(world.reasons)
+        story, backend, violation, tuple(world.judge.trace), frozenset(world.reasons)
     )
 
 

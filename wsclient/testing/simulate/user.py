@@ -1,0 +1,258 @@
+"""The user of a story: subscribes, reads, sends, and compares all with promises."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from math import inf
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ...client import Client
+from ...errors import (
+    ConnectionClosed,
+    GaveUp,
+    MaybeSent,
+    NotSent,
+    QueueFull,
+    SubscriptionOverflow,
+)
+from ...supervisor import Gap
+from ..network import Network
+from .feed import Feed
+from .judge import Judge
+
+__all__ = ("Handle", "Sent", "User")
+
+
+@dataclass(slots=True)
+class Handle:
+    """
+    A subscription as its user sees it.
+
+    Attributes:
+        since: when it was made.
+        wanted: until it is unsubscribed, or told that it has overflowed.
+        reading: whether its user takes what comes.
+        life, number: of the last message.
+        gap: whether one was told since.
+        lost: how many messages gaps have told of since.
+        at_once: messages since it is read again, while no time went by.
+
+    """
+
+    channel: str
+    policy: str
+    subscription: Any
+    since: float
+    wanted: bool = True
+    ended: bool = False
+    reading: bool = True
+    life: int = 0
+    number: int = 0
+    gap: bool = False
+    lost: int = 0
+    at_once: int = 0
+    resumed_at: float = inf
+    stir: anyio.Event = field(default_factory=anyio.Event, repr=False)
+
+
+@dataclass(slots=True)
+class Sent:
+    """A message as its sender sees it."""
+
+    number: int
+    began: float
+    fate: str = "pending"
+    settled: float = inf
+
+
+class User:
+    """Has a client, and knows what was promised about it."""
+
+    def __init__(
+        self,
+        client: Client[Any],
+        judge: Judge,
+        group: TaskGroup,
+        *,
+        max_messages: int,
+    ) -> None:
+        self.client = client
+        self.handles: list[Handle] = []
+        self.sends: list[Sent] = []
+        self.forced: list[float] = []  # when lives began that the window does not bind
+        self.woke_at = 0.0  # when much came in one moment
+        self.leaving = False
+        self._judge = judge
+        self._group = group
+        self._max_messages = max_messages
+
+    # What is known of it.
+
+    def wanted(self) -> set[str]:
+        """The channels wanted now."""
+        return {handle.channel for handle in self.handles if handle.wanted}
+
+    def wanted_before(self, moment: float) -> set[str]:
+        """The channels wanted since; one not read may have overflowed and ended."""
+        return {
+            handle.channel
+            for handle in self.handles
+            if handle.wanted and not handle.ended and handle.since < moment
+            if handle.reading or handle.policy != "error"
+        }
+
+    def waiting(self) -> list[int]:
+        """The messages of which nothing is known yet."""
+        return [sent.number for sent in self.sends if sent.fate == "pending"]
+
+    # What it does.
+
+    def _spawn(self, function: Callable[[], Awaitable[object]]) -> None:
+        async def guarded() -> None:
+            try:
+                await function()
+            except Exception as error:  # noqa: BLE001 - that is what is judged
+                self._judge("raises what is documented", False, repr(error))
+
+        self._group.start_soon(guarded)
+
+    async def subscribe(self, channel: str, policy: Any) -> None:
+        """Subscribe and read."""
+        try:
+            subscription = await self.client.subscribe(
+                channel, overflow=policy, max_messages=self._max_messages
+            )
+        except (GaveUp, ConnectionClosed):
+            return
+        handle = Handle(channel, policy, subscription, anyio.current_time())
+        self.handles.append(handle)
+        self._spawn(partial(self._read, handle))
+
+    async def unsubscribe(self, index: int) -> None:
+        """Unsubscribe one of those that are wanted, if there are so many."""
+        handles = [handle for handle in self.handles if handle.wanted]
+        if index < len(handles):
+            handles[index].wanted = False
+            await handles[index].subscription.unsubscribe()
+
+    def stop_reading(self, index: int) -> None:
+        """Take nothing any more from one of its subscriptions."""
+        if index < len(self.handles):
+            self.handles[index].reading = False
+
+    def read_again(self, index: int) -> None:
+        """Take what comes again."""
+        if index < len(self.handles) and not self.handles[index].reading:
+            handle = self.handles[index]
+            handle.reading = True
+            handle.at_once = 0
+            handle.resumed_at = anyio.current_time()
+            handle.stir.set()
+
+    def send(self, when_down: Any, patience: float | None) -> None:
+        """Send a message, with a task that waits for its fate."""
+        self._spawn(partial(self._send, when_down, patience))
+
+    def reconnect(self) -> None:
+        """Ask for a new connection."""
+        self.forced.append(anyio.current_time())
+        self.client.reconnect()
+
+    def mark_healthy(self) -> None:
+        """Say that all works; that is proof, whatever the server's records say."""
+        self.forced.append(anyio.current_time())
+        self.client.mark_healthy()
+
+    # What it is told, and whether that may be.
+
+    async def _read(self, handle: Handle) -> None:
+        items = handle.subscription.with_gaps()
+        while True:
+            if not handle.reading:
+                handle.stir = anyio.Event()
+                await handle.stir.wait()
+                continue
+            try:
+                item = await anext(items)
+            except StopAsyncIteration:
+                break
+            except SubscriptionOverflow:
+                self._judge.told(f"{handle.channel}: overflow")
+                check, asked = "overflows only if asked to", handle.policy == "error"
+                self._judge(check, asked, handle)
+                handle.wanted = False
+                break
+            except (GaveUp, ConnectionClosed):
+                break
+            self.heard(handle, item)
+        handle.ended = True
+        over = self.leaving or not handle.wanted or self.client.state == "FAILED"
+        self._judge("reading ends with the subscription", over, handle)
+
+    def heard(self, handle: Handle, item: Any) -> None:
+        """Compare an item with those before it."""
+        if isinstance(item, Gap):
+            handle.gap = True
+            # One of a new life says no number; what was lost before is under it.
+            handle.lost = 0 if item.lost is None else handle.lost + item.lost
+            self._judge.told(f"{handle.channel}: {item}")
+            return
+        judge = self._judge
+        life, number = item["life"], item["n"]
+        judge.told(f"{handle.channel} {number} of life {life}")
+        first = not handle.life
+        detail = f"{item} for {handle}"
+        judge("routes to who asked", item["channel"] == handle.channel, detail)
+        judge("nothing comes of a former life", life >= handle.life, detail)
+        if life > handle.life:
+            judge("a new life is told as a gap", first or handle.gap, detail)
+            handle.number = 0
+        if not (first and number > 1):  # who shares a subscription joins in the midst
+            expected = handle.number + handle.lost + 1
+            check = "what comes is a prefix in order, the rest under a gap"
+            judge(check, number == expected, detail)
+        handle.life, handle.number, handle.lost, handle.gap = life, number, 0, False
+        if anyio.current_time() == handle.resumed_at != self.woke_at:
+            handle.at_once += 1
+            bounded = handle.policy == "pause" or handle.at_once <= self._max_messages
+            judge("queues are bounded", bounded, detail)
+
+    async def _send(self, when_down: Any, patience: float | None) -> None:
+        sent = Sent(len(self.sends) + 1, anyio.current_time())  # in the order of calls
+        self.sends.append(sent)
+        message = {"op": "say", "id": sent.number}
+        fate = "cancelled"
+        try:
+            with anyio.move_on_after(inf if patience is None else patience):
+                receipt = await self.client.send(message, when_down)
+                fate = "waits"
+            if fate == "waits":
+                fate = str(await receipt.wait())
+        except QueueFull:
+            fate = "not_sent"
+        except NotSent:
+            fate = "not_sent"
+        except MaybeSent:
+            fate = "maybe_sent"
+        sent.fate, sent.settled = fate, anyio.current_time()
+        self._judge.told(f"send {sent.number}: {fate}")
+
+    def judge_fates(self, feed: Feed, network: Network) -> None:
+        """See that what became of each message is what its sender was told."""
+        receivers = feed.receivers()
+        opened = network.links[-1].opened_at if network.links else inf
+        up = network.links[-1].up if network.links else None
+        whole = up is not None and len(up.sent) == len(up.received)
+        for sent in self.sends:
+            came = sent.number in receivers
+            if sent.fate == "pending":
+                self._judge("no send is forgotten", False, sent)
+            elif sent.fate in ("not_sent", "dropped"):
+                self._judge("what is told as not sent is not", not came, sent)
+            elif sent.fate == "sent" and sent.began > opened and whole:
+                self._judge("what is told as sent arrives", came, sent)
