@@ -132,6 +132,17 @@ async def test_a_life_ends_as_the_script_says(
     assert ended.value.reason is reason
 
 
+async def test_a_dripping_head_has_no_end(network: Network) -> None:
+    async with scripted(network, drips()) as server:
+        with pytest.raises(wsclient.AttemptTimeout):
+            async with connect(server, network, open_timeout=100):
+                pass
+    (link,) = network.links
+    head = bytes(link.down.sent)
+    assert head.rstrip() == b"HTTP/1.1 101 Switching"
+    assert 98 <= len(head) <= 101, "one byte a second, as long as somebody waits"
+
+
 async def test_retry_after_is_said(network: Network) -> None:
     async with scripted(network, rejects(503, retry_after=7, body=b"busy")) as server:
         with pytest.raises(wsclient.HandshakeRejected) as failed:
