@@ -66,13 +66,15 @@ async def _read_again(stage: Stage, index: int) -> None:
     stage.user.read_again(index)
 
 
-async def _send(stage: Stage, when_down: str, patience: float | None) -> None:
-    stage.user.send(when_down, patience)
+async def _send(
+    stage: Stage, when_down: str, patience: float | None, size: int = 0
+) -> None:
+    stage.user.send(when_down, patience, size)
 
 
-async def _sends(stage: Stage, when_down: str, count: int) -> None:
+async def _sends(stage: Stage, when_down: str, count: int, size: int = 0) -> None:
     for _ in range(count):
-        stage.user.send(when_down, None)
+        stage.user.send(when_down, None, size)
 
 
 async def _reconnect(stage: Stage) -> None:

@@ -49,6 +49,7 @@ class Life:
         peer, link: its two records, the server's and the network's.
         topics: the channels it wants now; for each the number said last.
         said: how often it asked for each channel, in this connection.
+        came: when each message arrives there, at the earliest.
         received: the numbers of the messages it sent.
         greeted: whether it said hello.
         began: when the last of the messages was sent by its user.
@@ -60,6 +61,7 @@ class Life:
         self.link = link
         self.topics: dict[str, int] = {}
         self.numbers: dict[str, int] = {}
+        self.came: dict[tuple[str, int], float] = {}
         self.received: list[int] = []
         self.greeted = False
         self.began = 0.0
@@ -100,6 +102,10 @@ class Feed:
             if life.peer.ended is None and life.peer.endpoint.response is not None:
                 return life
         return None
+
+    def came(self, number: int, channel: str, message: int) -> float:
+        """When a message of a life arrived, at the earliest."""
+        return self.lives[number - 1].came[channel, message]
 
     async def converse(self, peer: Peer) -> None:
         """Meet a client as the next answer says, or else well."""
@@ -161,6 +167,8 @@ class Feed:
     def publish(self, life: Life, channel: str) -> None:
         """Say the next number of a channel."""
         life.topics[channel] = life.numbers[channel] = life.numbers[channel] + 1
+        arrives = anyio.current_time() + life.link.down.latency
+        life.came[channel, life.numbers[channel]] = arrives
         message = {"channel": channel, "n": life.numbers[channel], "life": life.number}
         _say(life, message)
 

@@ -10,6 +10,7 @@ __all__ = ("KINDS", "Settings", "Step", "Story", "draw", "read")
 
 CHANNELS = ("a", "b", "c")
 WAYS = ("up", "down", "both")
+SIZES = (0, 0, 100, 600, 2000)  # of what is sent, in bytes
 CODES = (1000, 1001, None, 1011, 1012, 1013, 4000, 1008, 1002)
 
 
@@ -30,6 +31,7 @@ class Settings:
     acks: bool = False
     pushed: bool = True  # where that is possible
     first: str = "background"
+    calm: bool = True  # whether all trouble ends before the client is left
     ending: str = "close"  # or "leave", "cancel"
     recv_timeout: float | None = None
     ping_interval: float = 20.0
@@ -127,11 +129,12 @@ def _subscribe(dice: Random) -> tuple[object, ...]:
 def _send(dice: Random) -> tuple[object, ...]:
     when_down = dice.choice(("wait", "wait", "queue", "queue", "raise", "drop"))
     patience = round(dice.uniform(0, 20), 3) if dice.random() < 0.3 else None
-    return when_down, patience
+    return when_down, patience, dice.choice(SIZES)
 
 
 def _sends(dice: Random) -> tuple[object, ...]:
-    return dice.choice(("wait", "queue")), dice.randint(2, 30)
+    when_down = dice.choice(("wait", "queue", "raise", "drop"))
+    return when_down, dice.randint(2, 30), dice.choice(SIZES)
 
 
 def _answer(dice: Random) -> tuple[object, ...]:
@@ -215,7 +218,8 @@ def _settings(dice: Random) -> Settings:
         hello=dice.random() < 0.8,
         acks=dice.random() < 0.4,
         pushed=dice.random() < 0.7,
-        first=dice.choice(("background", "background", "wait")),
+        first=dice.choice(("background", "background", "wait", "wait", "raise")),
+        calm=dice.random() < 0.7,
         ending=dice.choice(("close", "leave", "cancel")),
         recv_timeout=dice.choice((None, None, 15.0)),
         ping_interval=dice.choice((5.0, 20.0)),

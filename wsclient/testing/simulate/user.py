@@ -13,8 +13,6 @@ from anyio.abc import TaskGroup
 
 from ...client import Client
 from ...errors import (
-    ConnectionClosed,
-    GaveUp,
     MaybeSent,
     NotSent,
     QueueFull,
@@ -22,8 +20,10 @@ from ...errors import (
 )
 from ...supervisor import Gap
 from ..network import Network
+from .attempts import Attempts
 from .feed import Feed
 from .judge import Judge
+from .records import left
 
 __all__ = ("Handle", "Sent", "User")
 
@@ -66,19 +66,35 @@ class Sent:
 
     number: int
     began: float
+    size: int
     fate: str = "pending"
     settled: float = inf
 
 
 class User:
-    """Has a client, and knows what was promised about it."""
+    """
+    Has a client, and knows what was promised about it.
+
+    Args:
+        client: what it uses.
+        judge: told what must hold.
+        group: where its readers and senders run.
+        attempts: told what it asks of the client.
+        feed: the server's records.
+        ends: what calls raise when the client is over.
+        max_messages: the bound of each of its queues.
+
+    """
 
     def __init__(
         self,
         client: Client[Any],
         judge: Judge,
         group: TaskGroup,
+        attempts: Attempts,
+        feed: Feed,
         *,
+        ends: tuple[type[Exception], ...],
         max_messages: int,
     ) -> None:
         self.client = client
@@ -87,8 +103,12 @@ class User:
         self.forced: list[float] = []  # when lives began that the window does not bind
         self.woke_at = 0.0  # when much came in one moment
         self.leaving = False
+        self.left_at = inf
         self._judge = judge
         self._group = group
+        self._attempts = attempts
+        self._feed = feed
+        self._ends = ends
         self._max_messages = max_messages
 
     # What is known of it.
@@ -127,7 +147,7 @@ class User:
             subscription = await self.client.subscribe(
                 channel, overflow=policy, max_messages=self._max_messages
             )
-        except (GaveUp, ConnectionClosed):
+        except self._ends:
             return
         handle = Handle(channel, policy, subscription, anyio.current_time())
         self.handles.append(handle)
@@ -154,18 +174,20 @@ class User:
             handle.resumed_at = anyio.current_time()
             handle.stir.set()
 
-    def send(self, when_down: Any, patience: float | None) -> None:
+    def send(self, when_down: Any, patience: float | None, size: int) -> None:
         """Send a message, with a task that waits for its fate."""
-        self._spawn(partial(self._send, when_down, patience))
+        self._spawn(partial(self._send, when_down, patience, size))
 
     def reconnect(self) -> None:
         """Ask for a new connection."""
         self.forced.append(anyio.current_time())
+        self._attempts.reconnect()
         self.client.reconnect()
 
     def mark_healthy(self) -> None:
         """Say that all works; that is proof, whatever the server's records say."""
         self.forced.append(anyio.current_time())
+        self._attempts.mark_healthy()
         self.client.mark_healthy()
 
     # What it is told, and whether that may be.
@@ -187,7 +209,7 @@ class User:
                 self._judge(check, asked, handle)
                 handle.wanted = False
                 break
-            except (GaveUp, ConnectionClosed):
+            except self._ends:
                 break
             self.heard(handle, item)
         handle.ended = True
@@ -209,6 +231,8 @@ class User:
         detail = f"{item} for {handle}"
         judge("routes to who asked", item["channel"] == handle.channel, detail)
         judge("nothing comes of a former life", life >= handle.life, detail)
+        came = self._feed.came(life, item["channel"], number)
+        judge("nothing is heard that came after leaving", came <= self.left_at, detail)
         if life > handle.life:
             judge("a new life is told as a gap", first or handle.gap, detail)
             handle.number = 0
@@ -222,10 +246,11 @@ class User:
             bounded = handle.policy == "pause" or handle.at_once <= self._max_messages
             judge("queues are bounded", bounded, detail)
 
-    async def _send(self, when_down: Any, patience: float | None) -> None:
-        sent = Sent(len(self.sends) + 1, anyio.current_time())  # in the order of calls
+    async def _send(self, when_down: Any, patience: float | None, size: int) -> None:
+        number = len(self.sends) + 1  # in the order of the calls
+        sent = Sent(number, anyio.current_time(), size)
         self.sends.append(sent)
-        message = {"op": "say", "id": sent.number}
+        message = {"op": "say", "id": sent.number, "pad": "x" * size}
         fate = "cancelled"
         try:
             with anyio.move_on_after(inf if patience is None else patience):
@@ -237,14 +262,28 @@ class User:
             fate = "not_sent"
         except NotSent:
             fate = "not_sent"
+            over = self.leaving or self.client.state == "FAILED"
+            check = "what may wait is given up only with the client"
+            self._judge(check, over or when_down in ("raise", "drop"), sent)
         except MaybeSent:
             fate = "maybe_sent"
         sent.fate, sent.settled = fate, anyio.current_time()
         self._judge.told(f"send {sent.number}: {fate}")
 
-    def judge_fates(self, feed: Feed, network: Network) -> None:
-        """See that what became of each message is what its sender was told."""
-        receivers = feed.receivers()
+    def judge_fates(self, network: Network, *, cut_short: bool) -> None:
+        """
+        See that what became of each message is what its sender was told.
+
+        Args:
+            network: whose records tell it, with the server's.
+            cut_short: whether the last connection was ended at once.
+
+        """
+        receivers = self._feed.receivers()
+        gone = [one for link in network.links for one in left(link)]
+        begun = {one.number for one in gone}
+        taken = {one.number for one in gone if one.whole}
+        self._judge("sends nothing twice", len(begun) == len(gone), gone)
         opened = network.links[-1].opened_at if network.links else inf
         up = network.links[-1].up if network.links else None
         whole = up is not None and len(up.sent) == len(up.received)
@@ -253,6 +292,10 @@ class User:
             if sent.fate == "pending":
                 self._judge("no send is forgotten", False, sent)
             elif sent.fate in ("not_sent", "dropped"):
-                self._judge("what is told as not sent is not", not came, sent)
-            elif sent.fate == "sent" and sent.began > opened and whole:
-                self._judge("what is told as sent arrives", came, sent)
+                kept = not came and sent.number not in begun
+                self._judge("what is told as not sent has not left", kept, sent)
+            elif sent.fate == "sent":
+                gone_whole = sent.number in taken
+                self._judge("what is told as sent has left", gone_whole, sent)
+                if sent.began > opened and whole and not cut_short:
+                    self._judge("what is told as sent arrives", came, sent)

@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
 from ...client import Client
-from ...errors import GaveUp
+from ...errors import ConnectionClosed, GaveUp, WebSocketError
 from ...subprotocols import JsonTopics
 from ...supervisor import FullJitter
 from ..clock import on_asyncio
@@ -20,6 +20,7 @@ from ..link import Link
 from ..network import Network
 from ..script import ScriptedServer
 from .acts import Stage, act
+from .attempts import Attempts
 from .feed import Feed
 from .judge import Judge
 from .story import Step, Story
@@ -34,6 +35,7 @@ EPSILON = 1e-6  # seconds: rounding
 FLOORS = (
     66.0  # seconds: the longest floor, 1013's, or the flap window, jittered upwards
 )
+ENDS = (GaveUp, ConnectionClosed)
 LIVES, WINDOW = 6, 60.0  # unproven ones at most, in so many seconds
 
 TIMES = (
@@ -73,6 +75,8 @@ class World:
         )
         self.host = self.network.host(HOST)
         self.feed = Feed(self.network, settings, self.judge)
+        self._entered = False
+        self._over = anyio.Event()
         self._fatal = any(map(_may_end_it, story.steps))
 
     async def play(self) -> None:
@@ -97,30 +101,36 @@ class World:
             raise judge.violation
 
     async def _live(self, url: str) -> None:
-        client = self._make_client(url)
+        settings = self.story.settings
+        dice = Random(self.story.seed)
+        jitter = FullJitter(base=settings.base, cap=settings.cap, random=dice)
+        attempts = Attempts(self.network, jitter, settings.stable_after, self.judge)
+        client = self._make_client(url, attempts, dice)
         async with anyio.create_task_group() as group:
             user = User(
                 client,
                 self.judge,
                 group,
-                max_messages=self.story.settings.max_messages,
+                attempts,
+                self.feed,
+                ends=(WebSocketError,) if settings.first == "raise" else ENDS,
+                max_messages=settings.max_messages,
             )
             self.feed.user = user
             await self._stay(user, group)
             group.cancel_scope.cancel()
-        await anyio.sleep(4 * self.story.settings.latency[1] + 1)
+        await anyio.sleep(4 * self._latency + 1)
         self.judge("leaves no socket", not self.network.live, self.network.live)
 
-    def _make_client(self, url: str) -> Client[Any]:
+    def _make_client(self, url: str, attempts: Attempts, dice: Random) -> Client[Any]:
         settings = self.story.settings
-        dice = Random(self.story.seed)
         times: dict[str, Any] = {name: getattr(settings, name) for name in TIMES}
         first: Any = settings.first
         return Client(
             url,
-            dial=self.network.dial,
+            dial=attempts.dial,
             random=dice,
-            wait=FullJitter(base=settings.base, cap=settings.cap, random=dice),
+            wait=attempts.wait,
             subprotocol=JsonTopics(
                 key="channel",
                 subscribe=lambda topic: {"op": "subscribe", "channel": topic},
@@ -134,33 +144,58 @@ class World:
         )
 
     async def _stay(self, user: User, group: TaskGroup) -> None:
-        """Enter the client, play, and leave as the story says."""
+        """Enter the client, and leave when the story is over."""
+        body = anyio.CancelScope()
+        try:
+            with body:
+                group.start_soon(self._perform, user, group, body)
+                async with user.client:
+                    self._entered = True
+                    await self._over.wait()
+        except GaveUp as error:
+            self.judge("gives up with a reason", self._fatal, error)
+        except ConnectionClosed as error:
+            early = user.leaving and not self._entered
+            self.judge("entering ends by closing only", early, error)
+        except WebSocketError as error:
+            asked = self.story.settings.first == "raise" and not self._entered
+            self.judge("raises the first failure if asked to", asked, error)
+        settings = self.story.settings
+        took = anyio.current_time() - user.left_at
+        self.judge(
+            "leaves in time",
+            took <= (0.0 if body.cancel_called else settings.close_timeout) + EPSILON,
+            f"it took {took} s",
+        )
+        user.leaving = True
+        await anyio.sleep(4 * self._latency + EPSILON)
+        cut_short = body.cancel_called or not settings.calm
+        user.judge_fates(self.network, cut_short=cut_short)
+
+    async def _perform(
+        self, user: User, group: TaskGroup, body: anyio.CancelScope
+    ) -> None:
+        """Play, while the client is perhaps still being entered, and then leave."""
         settings = self.story.settings
         stage = Stage(user, self.network, self.host, self.feed)
-        left_at = inf
-        try:
-            with anyio.CancelScope() as body:
-                async with user.client:
-                    group.start_soon(self._watch, user.client)
-                    await self._steps(stage)
-                    await self._calm(stage)
-                    user.leaving = True
-                    left_at = anyio.current_time()
-                    if settings.ending == "close":
-                        await user.client.close()
-                    elif settings.ending == "cancel":
-                        body.cancel()
-                        await checkpoint()
-        except GaveUp as error:
-            self.judge.told(f"gave up: {error}")
-            self.judge("gives up with a reason", self._fatal, error)
-        took = anyio.current_time() - left_at
-        bound = 0.0 if settings.ending == "cancel" else settings.close_timeout
-        self.judge("leaves in time", took <= bound + EPSILON, f"it took {took} s")
+        group.start_soon(self._watch, user.client)
+        await self._steps(stage)
+        if settings.calm:
+            await self._calm(stage)
         user.leaving = True
-        await anyio.sleep(4 * settings.latency[1] + EPSILON)
-        if settings.ending != "cancel":
-            user.judge_fates(self.feed, self.network)
+        user.left_at = anyio.current_time()
+        self.judge.told(f"leaves by {settings.ending}")
+        if settings.ending == "close":
+            await user.client.close()
+        elif settings.ending == "cancel" or not self._entered:
+            body.cancel()
+        self._over.set()
+
+    @property
+    def _latency(self) -> float:
+        """Seconds that any way has taken, at most."""
+        known = [link.up.latency for link in self.network.links]
+        return max(known, default=0.0)
 
     async def _watch(self, client: Client[Any]) -> None:
         async for event in client.events():
@@ -173,7 +208,7 @@ class World:
     async def _steps(self, stage: Stage) -> None:
         for step in self.story.steps:
             await anyio.sleep_until(self.judge.began + step.at)
-            if stage.user.client.state == "FAILED":
+            if stage.user.client.state in ("FAILED", "CLOSED"):
                 return
             self.judge.told(f"step {step.kind} {step.args}")
             await act(stage, step)
@@ -185,7 +220,7 @@ class World:
         self.network.latency = self.story.settings.latency
         await act(stage, Step(0, "calm"))
         polls: list[dict[Link, int]] = []
-        deadline = anyio.current_time() + self.bound
+        deadline = anyio.current_time() + self.bound + self._transfer(stage.user)
         well_since = inf
         while stage.user.client.state != "FAILED":
             now = anyio.current_time()
@@ -206,17 +241,23 @@ class World:
             return f"sends {waiting} still wait"
         wanted = user.wanted()
         life = self.feed.life
-        if not wanted:
-            return ""
         if life is None or not life.link.live:
             return f"{life!r} is not live, {wanted} are wanted"
         if set(life.topics) != wanted:
             return f"{life!r} instead of {wanted}"
+        if not wanted:
+            return ""
         # What was said in the calm and had time to arrive is read.
         said = [poll.get(life.link, 0) for poll in polls]
         if len(said) < 4 or not said[0] < said[-3] <= len(life.link.down.received):
             return f"{life!r}: what it says is not read, or it says nothing"
         return ""
+
+    def _transfer(self, user: User) -> float:
+        """Seconds that what waits to be sent is on its way: a capacity each latency."""
+        settings = self.story.settings
+        size = sum(sent.size + 100 for sent in user.sends if sent.fate == "pending")
+        return size / settings.capacity * settings.latency[1]
 
     @property
     def bound(self) -> float:
@@ -232,8 +273,8 @@ class World:
 
     def judge_records(self, user: User) -> None:
         """See what holds at any moment."""
-        live = self.network.live
-        self.judge("at most one connection is live", len(live) <= 1, live)
+        most = self.network.most_live
+        self.judge("at most one connection is live", most <= 1, f"{most} at once")
         self._judge_flapping(user)
 
     def _judge_flapping(self, user: User) -> None:
