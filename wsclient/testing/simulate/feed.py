@@ -49,6 +49,7 @@ class Life:
         peer, link: its two records, the server's and the network's.
         topics: the channels it wants now; for each the number said last.
         said: how often it asked for each channel, in this connection.
+        unacknowledged: channels that it waits to see acknowledged.
         came: when each message arrives there, at the earliest.
         received: the numbers of the messages it sent.
         greeted: whether it said hello.
@@ -63,6 +64,7 @@ class Life:
         self.numbers: dict[str, int] = {}
         self.came: dict[tuple[str, int], float] = {}
         self.received: list[int] = []
+        self.unacknowledged: set[str] = set()
         self.greeted = False
         self.began = 0.0
 
@@ -193,7 +195,9 @@ class Feed:
                 )
                 life.numbers.setdefault(channel, 0)
                 life.topics[channel] = life.numbers[channel]
-                if self._settings.acks and not self.silent_acks:
+                if self._settings.acks and self.silent_acks:
+                    life.unacknowledged.add(channel)
+                elif self._settings.acks:
                     _say(life, {"ack": channel})
             case {"op": "unsubscribe", "channel": channel}:
                 self._hello_came(life)
@@ -203,6 +207,7 @@ class Feed:
                     f"{life!r} was told to forget {channel!r}, which it never knew",
                 )
                 life.topics.pop(channel, None)
+                life.unacknowledged.discard(channel)
             case {"op": "say", "id": number}:
                 self._hello_came(life)
                 known = self.receivers().get(number)

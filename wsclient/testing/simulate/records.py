@@ -22,11 +22,13 @@ class Left:
 
     Attributes:
         number: which one.
+        link: where.
         whole: whether all of it did.
 
     """
 
     number: int
+    link: Link
     whole: bool
 
 
@@ -46,4 +48,4 @@ def left(link: Link) -> Iterator[Left]:
         position = header.start + header.length
         payload = mask(sent[header.start : position], header.key)
         if header.opcode == TEXT and (said := _number.match(payload)):
-            yield Left(int(said[1]), position <= len(sent))
+            yield Left(int(said[1]), link, position <= len(sent))

@@ -23,7 +23,7 @@ from .world import World
 
 __all__ = ("Outcome", "Report", "live", "run")
 
-PATIENCE = 60  # real seconds for one story
+PATIENCE = 20  # real seconds for one story
 LIFETIME = 100_000.0  # virtual ones
 
 

@@ -23,7 +23,7 @@ from ..network import Network
 from .attempts import Attempts
 from .feed import Feed
 from .judge import Judge
-from .records import left
+from .records import Left, left
 
 __all__ = ("Handle", "Sent", "User")
 
@@ -67,6 +67,7 @@ class Sent:
     number: int
     began: float
     size: int
+    when_down: str
     fate: str = "pending"
     settled: float = inf
 
@@ -248,7 +249,7 @@ class User:
 
     async def _send(self, when_down: Any, patience: float | None, size: int) -> None:
         number = len(self.sends) + 1  # in the order of the calls
-        sent = Sent(number, anyio.current_time(), size)
+        sent = Sent(number, anyio.current_time(), size, when_down)
         self.sends.append(sent)
         message = {"op": "say", "id": sent.number, "pad": "x" * size}
         fate = "cancelled"
@@ -280,22 +281,33 @@ class User:
 
         """
         receivers = self._feed.receivers()
-        gone = [one for link in network.links for one in left(link)]
-        begun = {one.number for one in gone}
-        taken = {one.number for one in gone if one.whole}
-        self._judge("sends nothing twice", len(begun) == len(gone), gone)
-        opened = network.links[-1].opened_at if network.links else inf
-        up = network.links[-1].up if network.links else None
-        whole = up is not None and len(up.sent) == len(up.received)
+        all_left = [one for link in network.links for one in left(link)]
+        known = {one.number: one for one in all_left}
+        self._judge("sends nothing twice", len(known) == len(all_left), all_left)
+        last = network.links[-1] if network.links else None
         for sent in self.sends:
-            came = sent.number in receivers
-            if sent.fate == "pending":
-                self._judge("no send is forgotten", False, sent)
-            elif sent.fate in ("not_sent", "dropped"):
-                kept = not came and sent.number not in begun
-                self._judge("what is told as not sent has not left", kept, sent)
-            elif sent.fate == "sent":
-                gone_whole = sent.number in taken
-                self._judge("what is told as sent has left", gone_whole, sent)
-                if sent.began > opened and whole and not cut_short:
-                    self._judge("what is told as sent arrives", came, sent)
+            one = known.get(sent.number)
+            self._judge_fate(sent, one)
+            if one is not None and one.link is last and not cut_short:
+                read = len(last.up.sent) == len(last.up.received)
+                came = sent.number in receivers or not (one.whole and read)
+                self._judge("what left arrives", came, sent)
+
+    def _judge_fate(self, sent: Sent, one: Left | None) -> None:
+        judge = self._judge
+        opened = -inf if one is None else one.link.opened_at
+        whole = one is not None and one.whole
+        match sent.fate:
+            case "pending":
+                judge("no send is forgotten", False, sent)
+            case "not_sent" | "dropped":
+                check = "what is told as not sent has not left"
+                judge(check, one is None, sent)
+            case "sent":
+                judge("what is told as sent has left", whole, sent)
+            case "cancelled":
+                check = "what was cancelled does not leave later"
+                judge(check, opened <= sent.settled, sent)
+        if sent.when_down in ("raise", "drop"):
+            check = "what may not wait leaves at once or not at all"
+            judge(check, opened <= sent.began, sent)

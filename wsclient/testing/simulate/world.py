@@ -245,6 +245,8 @@ class World:
             return f"{life!r} is not live, {wanted} are wanted"
         if set(life.topics) != wanted:
             return f"{life!r} instead of {wanted}"
+        if life.unacknowledged:
+            return f"{life!r} goes on, {life.unacknowledged} were not acknowledged"
         if not wanted:
             return ""
         # What was said in the calm and had time to arrive is read.
