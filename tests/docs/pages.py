@@ -122,6 +122,13 @@ def table_of(page: str, name: str) -> list[list[str]]:
     return [row for row in rows[1:] if not set("".join(row)) <= set("-: ")]
 
 
+def recording_on_the_page() -> str:
+    """Return the recorded conversation that docs/testing.md shows."""
+    text = (DOCS / "testing.md").read_text(encoding="utf-8")
+    _, _, block = text.partition("<!-- recording -->\n```\n")
+    return block.partition("```")[0]
+
+
 def names_in(cell: str) -> list[str]:
     """Return what stands in backticks."""
     return re.findall(r"`([^`]+)`", cell)

@@ -7,7 +7,7 @@ import inspect
 import json
 import re
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from typing import Any
@@ -18,8 +18,9 @@ import anyio.to_thread
 import wsclient
 from wsclient import Connection, HTTPResponse, Server
 from wsclient.errors import Reason
+from wsclient.testing import VIRTUAL_BACKENDS, virtual_backend
 
-from .pages import Snippet
+from .pages import Snippet, recording_on_the_page
 
 HANG = 60  # seconds: far more than any snippet takes
 PACE = 0.01  # seconds between two messages of a channel
@@ -98,6 +99,12 @@ class Rig:
         self._stop = None
         assert len(self.printed) >= number, self.printed
 
+    def virtually(self, main: Callable[[], Awaitable[object]]) -> None:
+        """Run it in virtual time, on each event loop; for snippets in a thread."""
+        for name in VIRTUAL_BACKENDS:
+            backend, options = virtual_backend(name)
+            anyio.run(main, backend=backend, backend_options=options)
+
     def drop(self) -> None:
         """End every connection, from the server's side."""
         for server in self.plain, self.secure:
@@ -130,7 +137,9 @@ class Rig:
             "print": self.print,
             "printed": self.printed,
             "prints": self.prints,
+            "recording": recording_on_the_page(),
             "said": self.said,
+            "virtually": self.virtually,
             "wsclient": wsclient,
         }
         code = compile(
