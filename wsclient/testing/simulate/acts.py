@@ -86,6 +86,8 @@ async def _mark_healthy(stage: Stage) -> None:
 
 
 async def _suspend(stage: Stage, seconds: float) -> None:
+    for _ in range(3):  # who has begun to call something is through with it
+        await checkpoint()
     suspend(seconds)
     stage.user.woke_at = anyio.current_time()
     await checkpoint()
