@@ -48,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--backend", choices=(*VIRTUAL_BACKENDS, "both"), default="both"
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--no-shrink", action="store_true", help="show no shorter story that fails"
+    )
     options = parser.parse_args(arguments)
     backends = VIRTUAL_BACKENDS if options.backend == "both" else (options.backend,)
     if options.seed is not None:
@@ -56,10 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         story = read(options.story.read_text(encoding="utf-8"))
         return max(_show(story, backend) for backend in backends)
     seeds = range(options.first, options.first + options.seeds)
-    return _prove(seeds, backends, max(1, options.jobs))
+    return _prove(seeds, backends, max(1, options.jobs), shrink=not options.no_shrink)
 
 
-def _prove(seeds: Sequence[int], backends: Sequence[str], jobs: int) -> int:
+def _prove(
+    seeds: Sequence[int], backends: Sequence[str], jobs: int, *, shrink: bool = True
+) -> int:
     """Live through all; at the first that fails, tell the shortest such story."""
     cpu = dict.fromkeys(backends, 0.0)
     seen: Counter[str] = Counter()
@@ -72,7 +77,8 @@ def _prove(seeds: Sequence[int], backends: Sequence[str], jobs: int) -> int:
         steps.update(outcome.kinds)
         if outcome.broken is not None:
             print(f"{outcome} breaks a promise: {outcome.broken}", flush=True)
-            _tell(draw(outcome.seed), outcome.backend, outcome.broken)
+            if shrink:
+                _tell(draw(outcome.seed), outcome.backend, outcome.broken)
             return 1
     for backend in backends:
         rate = lived[backend] / cpu[backend] if cpu[backend] else 0
