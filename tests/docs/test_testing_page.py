@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from wsclient import Client, Phase, Reason
+from wsclient import Client, Phase, Reason, testing
 from wsclient.supervisor import AttemptFailed, LifeEnded
 from wsclient.testing import Network, Recording, ScriptedServer, accepts, script
 from wsclient.testing.simulate import read, run
@@ -95,6 +95,12 @@ def test_the_page_names_every_script() -> None:
     assert {name.partition("(")[0] for name in listed} == ours
     for call in listed:
         assert callable(eval(call, vars(script)))
+
+
+def test_every_public_name_of_the_kit_is_in_the_reference_once() -> None:
+    rows = table_of("docs/reference.md", "testing")
+    listed = [name for row in rows for name in names_in(row[0])]
+    assert sorted(listed) == sorted(testing.__all__)
 
 
 def test_the_page_names_every_promise_that_stories_are_judged_by() -> None:
