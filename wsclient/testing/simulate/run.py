@@ -71,10 +71,19 @@ def run(story: Story, backend: str) -> Report:
         except Deadlock as error:
             violation = Violation("comes to an end", str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told
-            violation = Violation("raises what is documented", repr(error))
+            violation = _spun(error) or Violation(
+                "raises what is documented", repr(error)
+            )
     return Report(
         story, backend, violation, tuple(world.judge.trace), frozenset(world.reasons)
     )
+
+
+def _spun(error: BaseException) -> Violation | None:
+    """The alarm's violation, however many task groups it came through."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error if isinstance(error, Violation) else None
 
 
 async def _played(world: World) -> None:
@@ -120,11 +129,12 @@ def _bounded() -> Iterator[None]:
         raise Violation("comes to an end", f"it spins: {frame}")
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(PATIENCE)
+    # Again and again, should somebody swallow it.
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE, 1)
     try:
         yield
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
 

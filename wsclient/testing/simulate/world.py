@@ -154,12 +154,11 @@ class World:
                     await self._over.wait()
         except GaveUp as error:
             self.judge("gives up with a reason", self._fatal, error)
-        except ConnectionClosed as error:
-            early = user.leaving and not self._entered
-            self.judge("entering ends by closing only", early, error)
         except WebSocketError as error:
-            asked = self.story.settings.first == "raise" and not self._entered
-            self.judge("raises the first failure if asked to", asked, error)
+            asked = self.story.settings.first == "raise"
+            closed = user.leaving and isinstance(error, ConnectionClosed)
+            allowed = (asked or closed) and not self._entered
+            self.judge("entering raises the first failure if asked to", allowed, error)
         settings = self.story.settings
         took = anyio.current_time() - user.left_at
         self.judge(
