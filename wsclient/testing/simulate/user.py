@@ -120,11 +120,12 @@ class User:
 
     def wanted_before(self, moment: float) -> set[str]:
         """The channels wanted since; one not read may have overflowed and ended."""
+        now = anyio.current_time()
         return {
             handle.channel
             for handle in self.handles
             if handle.wanted and not handle.ended and handle.since < moment
-            if handle.reading or handle.policy != "error"
+            if handle.policy != "error" or (handle.reading and handle.resumed_at != now)
         }
 
     def waiting(self) -> list[int]:
