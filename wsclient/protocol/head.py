@@ -25,8 +25,9 @@ class HeadReader:
 
     It counts what stands on the wire, before anybody parses it: the bytes of all
     heads together, the lines behind the first one, and the bytes of each header, line
-    ends and the lines it is folded onto (RFC 9112, 5.2) included. So what is refused does not depend on how the bytes were
-    split, and costs no more than looking for line ends.
+    ends and the lines it is folded onto (RFC 9112, 5.2) included. So what is refused
+    does not depend on how the bytes were split, and costs no more than looking for
+    line ends.
 
     """
 
