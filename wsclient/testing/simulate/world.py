@@ -258,7 +258,7 @@ class World:
         """Seconds that what waits to be sent is on its way: a capacity each latency."""
         settings = self.story.settings
         size = sum(sent.size + 100 for sent in user.sends if sent.fate == "pending")
-        return size / settings.capacity * settings.latency[1]
+        return size / settings.capacity * max(self._latency, settings.latency[1])
 
     @property
     def bound(self) -> float:
