@@ -219,7 +219,8 @@ class World:
         self.network.latency = self.story.settings.latency
         await act(stage, Step(0, "calm"))
         polls: list[dict[Link, int]] = []
-        deadline = anyio.current_time() + self.bound + self._transfer(stage.user)
+        deadline = anyio.current_time() + self.bound
+        transfer = 0.0
         well_since = inf
         while stage.user.client.state != "FAILED":
             now = anyio.current_time()
@@ -229,7 +230,8 @@ class World:
             well_since = inf if missing else min(well_since, now)
             if now >= well_since + CALM:
                 return
-            if now >= deadline:
+            transfer = max(transfer, self._transfer(stage.user))
+            if now >= deadline + transfer:
                 self.judge("everything wanted is live within a bound", False, missing)
                 return
             await anyio.sleep(POLL)
