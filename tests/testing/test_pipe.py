@@ -97,3 +97,14 @@ def test_a_reset_may_lose_what_is_on_its_way(clock: Clock, losing: bool) -> None
         assert read(pipe) == b"on its way"
     with pytest.raises(ConnectionResetError):
         read(pipe)
+
+
+def test_each_refusal_is_an_error_of_its_own(clock: Clock) -> None:
+    """One that is raised again would keep alive all through which it was raised."""
+    pipe = Pipe(clock)
+    pipe.refuse(BrokenPipeError("hung up"))
+    with pytest.raises(BrokenPipeError, match="hung up") as first:
+        pipe.send(b"one")
+    with pytest.raises(BrokenPipeError, match="hung up") as second:
+        pipe.send(b"two")
+    assert first.value is not second.value

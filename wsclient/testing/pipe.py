@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from copy import copy
 
 from ..transport.sockets import BUFFER_SIZE
 
@@ -145,7 +146,7 @@ class Pipe:
         if self.departure() > self._clock():
             raise BlockingIOError
         if self._refusal is not None and self._refusal[0] <= self._clock():
-            raise self._refusal[1]
+            raise copy(self._refusal[1])  # one that was raised keeps its frames
         taken = bytes(data[: self._room()])
         self.sent += taken
         passed = taken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -103,3 +104,17 @@ async def test_two_connections_at_once_are_found(virtual_clock: object) -> None:
 def test_the_bound_follows_from_the_settings() -> None:
     patient = World(story(cap=300.0)).bound
     assert patient - World(story(cap=30.0)).bound == 270.0
+
+
+def test_what_only_the_event_loop_is_told_of_breaks_a_promise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fails(self: World, client: object) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(lambda: [][0])
+
+    monkeypatch.setattr(World, "_watch", fails)
+    report = run(story(Step(1, "heal")), "asyncio")
+    assert report.violation is not None
+    assert report.violation.check == "nothing fails unseen"
+    assert "IndexError" in str(report.violation)

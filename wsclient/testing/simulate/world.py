@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from math import inf
 from random import Random
 from typing import Any
@@ -15,6 +16,7 @@ from ...client import Client
 from ...errors import ConnectionClosed, GaveUp, WebSocketError
 from ...subprotocols import JsonTopics
 from ...supervisor import FullJitter
+from ...supervisor.life import Life
 from ..clock import on_asyncio
 from ..link import Link
 from ..network import Network
@@ -89,6 +91,8 @@ class World:
         """
         judge = self.judge
         judge.began = anyio.current_time()
+        if on_asyncio():
+            asyncio.get_running_loop().set_exception_handler(self._judge_unseen)
         tasks, timers = _tasks(), _timers()
         with anyio.CancelScope() as judge.scope:
             async with ScriptedServer(
@@ -229,6 +233,7 @@ class World:
             missing = self._missing(stage.user, polls)
             well_since = inf if missing else min(well_since, now)
             if now >= well_since + CALM:
+                self._judge_generations(stage.user)
                 return
             transfer = max(transfer, self._transfer(stage.user))
             if now >= deadline + transfer:
@@ -297,6 +302,28 @@ class World:
                 forced or last - first >= WINDOW - slack,
                 f"{LIVES + 1} unproven lives within {last - first:g} s: {begun}",
             )
+
+    def _judge_unseen(
+        self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]
+    ) -> None:
+        """What the event loop alone is told of: nobody else would be."""
+        error = context.get("exception", context["message"])
+        self.judge("nothing fails unseen", False, repr(error))
+
+    def _judge_generations(self, user: User) -> None:
+        """
+        Let no life but the present one be kept, nor what it holds.
+
+        Its connection is no measure: the network's records keep wires, which know it.
+
+        """
+        gc.collect(0)  # it is off while a story runs, so all of the story's is young
+        kept = [one for one in gc.get_objects(1) if type(one) is Life]
+        self.judge(
+            "no buffer outlives its generation",
+            len(kept) <= (user.client.state == "OPEN"),
+            f"{len(kept)} lives are kept, while {user.client.state}",
+        )
 
     def _judge_leftovers(self, tasks: set[int], timers: int) -> None:
         left = [task for task in anyio.get_running_tasks() if task.id not in tasks]
