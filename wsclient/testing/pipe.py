@@ -184,7 +184,7 @@ class Pipe:
             raise BlockingIOError
         if not self._segments:
             if self._error is not None and self._error[0] <= self._clock():
-                raise self._error[1]
+                raise copy(self._error[1])
             return 0
         arrival, data = self._segments.popleft()
         count = min(len(data), len(buffer), self.chunk or len(data))

@@ -321,7 +321,7 @@ class World:
         kept = [one for one in gc.get_objects(1) if type(one) is Life]
         self.judge(
             "no buffer outlives its generation",
-            len(kept) <= (user.client.state == "OPEN"),
+            len(kept) <= 1,
             f"{len(kept)} lives are kept, while {user.client.state}",
         )
 
