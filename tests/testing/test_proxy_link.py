@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import random
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 
 import anyio
 import pytest
 from anyio.abc import SocketStream
 from anyio.lowlevel import checkpoint
 
-from wsclient.testing.proxy import Proxy
 from wsclient.testing.proxy_link import ProxyLink
 
 from .relay import exactly, relaying, reset, rest
@@ -89,46 +85,6 @@ async def test_a_sender_whose_receiver_does_not_read_is_held_up() -> None:
                 most = max(most, link.up.held)
             group.cancel_scope.cancel()
         assert most <= CAPACITY
-
-
-@asynccontextmanager
-async def full() -> AsyncIterator[tuple[socket.socket, socket.socket, ProxyLink, int]]:
-    """A link whose server's kernel takes nothing more; plain sockets at both ends."""
-    with socket.create_server(("127.0.0.1", 0)) as listener, anyio.fail_after(60):
-        port = listener.getsockname()[1]
-        async with Proxy("127.0.0.1", port, capacity=CAPACITY) as proxy:
-            with socket.create_connection(proxy.address) as client:
-                link = await proxy.until_link(1)
-                server, _ = listener.accept()
-                with server:
-                    client.setblocking(False)
-                    server.setblocking(False)
-                    yield client, server, link, await filled(client, link)
-
-
-async def filled(client: socket.socket, link: ProxyLink) -> int:
-    """Send until nothing moves any more; return how much was sent."""
-    sent, given = 0, -1
-    while given < link.up.given or link.up.held < CAPACITY:
-        given = link.up.given
-        with suppress(BlockingIOError):
-            while True:
-                sent += client.send(b"x" * 65536)
-        await anyio.wait_all_tasks_blocked()
-    return sent
-
-
-async def test_what_the_receivers_kernel_had_no_room_for_is_given_later() -> None:
-    async with full() as (client, server, link, sent):
-        client.shutdown(socket.SHUT_WR)
-        assert link.up.given < sent
-        received = 0
-        while received < sent:
-            await anyio.wait_readable(server)
-            received += len(server.recv(1_000_000))
-        await anyio.wait_readable(server)
-        assert server.recv(1) == b""
-        assert link.up.given == received == sent
 
 
 async def test_the_reset_of_an_end_is_passed_on_as_one() -> None:

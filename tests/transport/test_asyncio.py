@@ -86,7 +86,7 @@ async def test_what_an_event_loop_reads_unasked_comes_first_and_in_order(
     tell_to(near, told)
     while len(told) < len(expected):
         await near.pump()
-    assert list(map(repr, told)) == list(map(repr, expected))
+    assert told == expected
     near.abort()
     far.abort()
 
@@ -115,7 +115,7 @@ async def test_an_end_before_somebody_takes_it_is_told_then(
     tell_to(near, told)
     while len(told) < 2:
         await near.pump()
-    assert list(map(repr, told)) == list(map(repr, [b"all there is", end]))
+    assert told == [b"all there is", end]
     near.abort()
     far.abort()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from os.path import commonprefix
+from itertools import takewhile
+from operator import eq
 
 import anyio
 
@@ -66,7 +67,7 @@ def _pattern(size: int, seed: int = 0) -> bytes:
 def _same(received: bytearray, sent: bytes) -> None:
     """Say where they part: a difference of all of it is long, and takes as long."""
     if received != sent:
-        common = len(commonprefix([bytes(received), sent]))
+        common = sum(takewhile(bool, map(eq, received, sent)))
         told = f"{len(received)} bytes came of {len(sent)}, good are {common}"
         raise AssertionError(told)
 

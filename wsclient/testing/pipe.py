@@ -146,7 +146,9 @@ class Pipe:
         if self.departure() > self._clock():
             raise BlockingIOError
         if self._refusal is not None and self._refusal[0] <= self._clock():
-            raise copy(self._refusal[1])  # one that was raised keeps its frames
+            due, error = self._refusal
+            self._refusal = due, copy(error)  # one that was raised keeps its frames
+            raise error
         taken = bytes(data[: self._room()])
         self.sent += taken
         passed = taken
@@ -184,7 +186,9 @@ class Pipe:
             raise BlockingIOError
         if not self._segments:
             if self._error is not None and self._error[0] <= self._clock():
-                raise copy(self._error[1])
+                due, error = self._error
+                self._error = due, copy(error)
+                raise error
             return 0
         arrival, data = self._segments.popleft()
         count = min(len(data), len(buffer), self.chunk or len(data))
