@@ -36,3 +36,5 @@ from .troubles import TROUBLES as TROUBLES
 from .troubles import trouble as trouble
 from .wires import SimulatedWire as SimulatedWire
 from .wires import wire_pair as wire_pair
+
+__all__: tuple[str, ...]

@@ -126,7 +126,7 @@ class Pipe:
     def refuse(self, error: OSError, *, after: float = 0.0) -> None:
         """Let sending meet the error, from ``after`` seconds on."""
         if self._refusal is None:
-            self._refusal = self._clock() + after, error
+            self._refusal = self._clock() + after, copy(error)
             self._changed()
 
     def cut_at(self, count: int, error: OSError | None = None) -> None:
