@@ -394,7 +394,9 @@ async def test_s46_a_thousand_failed_dials_leave_nothing_behind() -> None:
         assert len(net.dials) == 1001
     early, *later = footprints
     for footprint in later:
-        assert footprint - early == (0, 0, 0)
+        *left, threads = footprint - early
+        assert left == [0, 0]
+        assert threads <= 0  # idle ones of earlier tests end in the meantime
         assert footprint.objects <= early.objects * 1.01 + 100
 
 

@@ -173,6 +173,7 @@ class Console:
 
     async def run(self) -> int:
         """Work until a signal comes; return the exit status."""
+        status = 0
         with self._notes, self._noted:
             async with self._proxy:
                 here = authority(self._proxy.address)

@@ -41,7 +41,7 @@ class _Rule(Generic[T]):
     def __set__(self, rules: Rules, value: T) -> None:
         if not self._holds(value):
             raise ArgumentError(f"{self._name}={value!r}: give {self._remedy}")
-        rules.__dict__[self._name] = value
+        vars(rules)[self._name] = value
         rules._stir()
 
 

@@ -253,12 +253,11 @@ class User:
         sent = Sent(number, anyio.current_time(), size, when_down)
         self.sends.append(sent)
         message = {"op": "say", "id": sent.number, "pad": "x" * size}
-        fate = "cancelled"
+        receipt, fate = None, "cancelled"
         try:
             with anyio.move_on_after(inf if patience is None else patience):
                 receipt = await self.client.send(message, when_down)
-                fate = "waits"
-            if fate == "waits":
+            if receipt is not None:
                 fate = str(await receipt.wait())
         except QueueFull:
             fate = "not_sent"
@@ -290,7 +289,7 @@ class User:
             one = known.get(sent.number)
             self._judge_fate(sent, one)
             if one is not None and one.link is last and not cut_short:
-                read = len(last.up.sent) == len(last.up.received)
+                read = len(one.link.up.sent) == len(one.link.up.received)
                 came = sent.number in receivers or not (one.whole and read)
                 self._judge("what left arrives", came, sent)
 
