@@ -53,6 +53,7 @@ class Life:
         came: when each message arrives there, at the earliest.
         received: the numbers of the messages it sent.
         greeted: whether it said hello.
+        served: whether the server listens to what it says.
         began: when the last of the messages was sent by its user.
 
     """
@@ -66,6 +67,7 @@ class Life:
         self.received: list[int] = []
         self.unacknowledged: set[str] = set()
         self.greeted = False
+        self.served = False
         self.began = 0.0
 
     @property
@@ -92,6 +94,10 @@ class Feed:
         self._network = network
         self._settings = settings
         self._judge = judge
+
+    def listens_on(self, link: Link) -> bool:
+        """Whether what arrives there is taken."""
+        return any(life.served and life.link is link for life in self.lives)
 
     def receivers(self) -> dict[int, Life]:
         """For each message that arrived, where it did."""
@@ -154,6 +160,7 @@ class Feed:
     async def _serve(self, life: Life, *, greets: bool) -> None:
         """Take what comes, and publish every so many seconds."""
         peer = life.peer
+        life.served = True
         due = anyio.current_time() + self._settings.every
         while True:
             message: str | bytes | None = None

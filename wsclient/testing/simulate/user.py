@@ -289,7 +289,8 @@ class User:
             one = known.get(sent.number)
             self._judge_fate(sent, one)
             if one is not None and one.link is last and not cut_short:
-                read = len(one.link.up.sent) == len(one.link.up.received)
+                up = one.link.up
+                read = self._feed.listens_on(last) and len(up.sent) == len(up.received)
                 came = sent.number in receivers or not (one.whole and read)
                 self._judge("what left arrives", came, sent)
 
