@@ -380,6 +380,23 @@ class GiveUp(Exception):
     """Raise it from a provider or a hook to end the client for good."""
 
 
+def utf8(text: str) -> bytes:
+    """
+    Encode a text message.
+
+    Raises:
+        ArgumentError: it holds lone surrogates, which UTF-8 cannot say.
+
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise ArgumentError(
+            "a text message cannot hold lone surrogates: send bytes, or encode "
+            "with errors='replace' first"
+        ) from None
+
+
 def seconds(name: str, value: float | None) -> float | None:
     """
     Return a duration if it can be one: None or a positive number of seconds.

@@ -299,6 +299,8 @@ async def test_a_bad_word_and_a_bad_item_fail_at_the_call(network: Network) -> N
         for item in {"op": 1}, ["a"], None, bytearray(b"x"):
             with pytest.raises(MessageTypeError, match="JsonTopics"):
                 await client.send(item, when_down="queue")  # type: ignore[arg-type]
+        with pytest.raises(ArgumentError, match="lone surrogates"):
+            await client.send("\ud800", when_down="queue")
     assert network.link.sent == []
 
 

@@ -7,7 +7,7 @@ from codecs import utf_8_decode
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 
-from ..errors import ArgumentError, Close, LocalProtocolError, MessageTypeError
+from ..errors import Close, LocalProtocolError, MessageTypeError, utf8
 from .codec import encode, mask, scan
 from .codes import CloseCode
 from .deflate import Deflater, Inflater
@@ -397,13 +397,7 @@ def as_payload(message: object) -> tuple[int, bytes]:
 
     """
     if isinstance(message, str):
-        try:
-            return TEXT, message.encode()
-        except UnicodeEncodeError:
-            raise ArgumentError(
-                "a text message cannot hold lone surrogates: send bytes, or encode "
-                "with errors='replace' first"
-            ) from None
+        return TEXT, utf8(message)
     if isinstance(message, bytes | bytearray | memoryview):
         return BINARY, bytes(message)
     remedy = "send str for a text message, bytes for a binary one"

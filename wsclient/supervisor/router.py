@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
-from ..errors import MessageTypeError, Reason
+from ..errors import MessageTypeError, Reason, utf8
 from .flow import Bounds, Flow, Pace, Reading
 from .inbox import Inbox, Overflow
 from .outbox import Outbox
@@ -26,9 +26,12 @@ def encoded(subprotocol: Subprotocol[T], item: T) -> Data:
 
     Raises:
         MessageTypeError: ``encode`` gave something else than a message.
+        ArgumentError: it gave a text that UTF-8 cannot say.
 
     """
     data = subprotocol.encode(item)
+    if type(data) is str and not data.isascii():  # that is known without looking
+        utf8(data)
     if not isinstance(data, str | bytes):
         raise MessageTypeError(
             f"{type(subprotocol).__name__}.encode() made a {type(data).__name__} of "
