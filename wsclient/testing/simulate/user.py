@@ -290,7 +290,7 @@ class User:
             self._judge_fate(sent, one)
             if one is not None and one.link is last and not cut_short:
                 up = one.link.up
-                read = self._feed.listens_on(last) and len(up.sent) == len(up.received)
+                read = self._feed.listens_on(one.link) and len(up.sent) == len(up.received)
                 came = sent.number in receivers or not (one.whole and read)
                 self._judge("what left arrives", came, sent)
 
