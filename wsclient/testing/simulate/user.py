@@ -289,8 +289,8 @@ class User:
             one = known.get(sent.number)
             self._judge_fate(sent, one)
             if one is not None and one.link is last and not cut_short:
-                up = one.link.up
-                read = self._feed.listens_on(one.link) and len(up.sent) == len(up.received)
+                up, served = one.link.up, self._feed.listens_on(one.link)
+                read = served and len(up.sent) == len(up.received)
                 came = sent.number in receivers or not (one.whole and read)
                 self._judge("what left arrives", came, sent)
 
