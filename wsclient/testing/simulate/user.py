@@ -41,6 +41,7 @@ class Handle:
         gap: whether one was told since.
         lost: how many messages gaps have told of since.
         at_once: messages since it is read again, while no time went by.
+        waited_until: when it got the one that it waited for as it was to stop.
 
     """
 
@@ -57,6 +58,7 @@ class Handle:
     lost: int = 0
     at_once: int = 0
     resumed_at: float = inf
+    waited_until: float = -inf
     stir: anyio.Event = field(default_factory=anyio.Event, repr=False)
 
 
@@ -243,8 +245,11 @@ class User:
             check = "what comes is a prefix in order, the rest under a gap"
             judge(check, number == expected, detail)
         handle.life, handle.number, handle.lost, handle.gap = life, number, 0, False
-        if anyio.current_time() == handle.resumed_at != self.woke_at:
-            handle.at_once += 1
+        now = anyio.current_time()
+        if not handle.reading:
+            handle.waited_until = now
+        if now == handle.resumed_at != self.woke_at and came > handle.waited_until:
+            handle.at_once += 1  # what came as it waited came to a reader at hand
             bounded = handle.policy == "pause" or handle.at_once <= self._max_messages
             judge("queues are bounded", bounded, detail)
 

@@ -291,7 +291,8 @@ class World:
         begun = [
             life.link.opened_at
             for life in self.feed.lives
-            if life.peer.endpoint.response is not None
+            if b"\r\n\r\n" in life.link.down.received  # it had the 101
+            and life.peer.endpoint.response is not None
             and (life.peer.gone_at or inf) - life.link.opened_at < stable
         ]
         slack = 4 * max(self.story.settings.latency[1], 2.0)  # on the way
