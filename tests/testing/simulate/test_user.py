@@ -107,6 +107,17 @@ async def test_more_at_once_than_a_queue_holds_is_found(rig: Rig, policy: str) -
     assert rig.broken == ("queues are bounded" if policy == "error" else None)
 
 
+async def test_what_comes_to_a_waiting_reader_at_once_may_be_more(rig: Rig) -> None:
+    handle = rig.handle()
+    rig.user.stop_reading(0)
+    rig.user.heard(handle, item(1))  # it had been waiting
+    await anyio.sleep(10)
+    rig.user.read_again(0)
+    for number in (2, 3, 4):
+        rig.user.heard(handle, item(number))
+    assert rig.broken is None
+
+
 async def test_what_is_heard_after_leaving_is_found(rig: Rig) -> None:
     handle = rig.handle()
     rig.user.left_at = -1.0

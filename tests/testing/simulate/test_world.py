@@ -51,12 +51,18 @@ FLAPPING = "attempts stay under the flap window"
 class Recorded:
     """A world whose records a test writes."""
 
-    def __init__(self, *begun: float, forced: tuple[float, ...] = ()) -> None:
+    def __init__(
+        self,
+        *begun: float,
+        forced: tuple[float, ...] = (),
+        answer: bytes = b"HTTP/1.1 101 OK\r\n\r\n",
+    ) -> None:
         self.world = World(story())
         response = SimpleNamespace(response=object())
+        down = SimpleNamespace(received=answer)
         lives: Any = [
             SimpleNamespace(
-                link=SimpleNamespace(opened_at=at),
+                link=SimpleNamespace(opened_at=at, down=down),
                 peer=SimpleNamespace(endpoint=response, gone_at=at + 1),
             )
             for at in begun
@@ -92,6 +98,14 @@ async def test_too_many_lives_without_proof_are_found_but_those_asked_for(
 ) -> None:
     await anyio.lowlevel.checkpoint()
     assert Recorded(*begun, forced=forced).broken == broken
+
+
+async def test_an_opening_whose_answer_never_came_is_no_life(
+    virtual_clock: object,
+) -> None:
+    await anyio.lowlevel.checkpoint()
+    begun = [5.0 * number for number in range(LIVES + 1)]
+    assert Recorded(*begun, answer=b"HTTP/1.1 101").broken is None
 
 
 async def test_two_connections_at_once_are_found(virtual_clock: object) -> None:
