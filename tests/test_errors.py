@@ -31,6 +31,7 @@ from wsclient.errors import (
     WebSocketError,
     WouldBlock,
     seconds,
+    whole_number,
 )
 
 FACTS = Facts(reason=Reason.EOF, phase=Phase.OPEN)
@@ -151,3 +152,13 @@ def test_a_duration_is_a_number_of_seconds_or_none(
 def test_what_is_no_duration_is_refused_by_name(value: object) -> None:
     with pytest.raises(ArgumentError, match="open_timeout"):
         seconds("open_timeout", value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "1", True, None])
+def test_what_is_no_whole_number_is_refused(value: object) -> None:
+    with pytest.raises(ArgumentError, match=r"bound=.*whole number"):
+        whole_number("bound", value)
+
+
+def test_a_whole_number_is_given_back() -> None:
+    assert whole_number("bound", 3) == 3

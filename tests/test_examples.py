@@ -357,6 +357,12 @@ async def test_large_messages(tmp_path: Path, capsys: CaptureFixture) -> None:
     assert capsys.readouterr().out.strip() == sha256(file.read_bytes()).hexdigest()
 
 
+async def test_floods(capsys: CaptureFixture) -> None:
+    with anyio.fail_after(HANG):
+        await example("floods").main()
+    assert capsys.readouterr().out == f"{sum(range(100_000))}\n"
+
+
 async def test_keeping_idle_open(capsys: CaptureFixture) -> None:
     async with serving(echo, ping_interval=None) as url:
         await example("keeping_idle_open").main(url, 0.05, 0.3)
@@ -404,7 +410,7 @@ def test_the_faq_links_every_example_and_no_other() -> None:
 def test_every_question_is_answered_in_a_few_sentences_and_a_link() -> None:
     text = FAQ.read_text(encoding="utf-8")
     questions = re.split(r"^### ", text, flags=re.MULTILINE)[1:]
-    assert len(questions) == 21
+    assert len(questions) == 22
     for question in questions:
         heading, _, answer = question.partition("\n")
         answer = answer.partition("\n## ")[0]

@@ -35,7 +35,7 @@ from .errors import (
     WebSocketError,
     WouldBlock,
 )
-from .protocol import CloseCode, Deflate, Limits, Request
+from .protocol import CODEC, CloseCode, Deflate, Limits, Request
 from .subprotocols import Base, JsonTopics, Plain
 from .supervisor import (
     Ack,
@@ -95,6 +95,7 @@ __all__ = (
     # Settings
     "Deflate",
     "Limits",
+    "CODEC",
     "FullJitter",
     # What is told to providers and classifiers, and what they answer
     "Attempt",

@@ -31,6 +31,7 @@ from .errors import ReceiveTimeout as ReceiveTimeout
 from .errors import SubscriptionOverflow as SubscriptionOverflow
 from .errors import WebSocketError as WebSocketError
 from .errors import WouldBlock as WouldBlock
+from .protocol import CODEC as CODEC
 from .protocol import CloseCode as CloseCode
 from .protocol import Deflate as Deflate
 from .protocol import Limits as Limits

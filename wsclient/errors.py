@@ -413,3 +413,16 @@ def seconds(name: str, value: float | None) -> float | None:
     if not value >= 0:
         raise ArgumentError(f"{name} is {value!r}; give 0 or more seconds, or None")
     return float(value)
+
+
+def whole_number(name: str, value: object) -> int:
+    """
+    Return a bound if it can be one.
+
+    Raises:
+        ArgumentError: it is no integer of at least 1.
+
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ArgumentError(f"{name}={value!r}: give a whole number, 1 or more")
+    return value

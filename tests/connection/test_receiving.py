@@ -280,3 +280,93 @@ async def test_iteration_raises_a_loss(pushed: bool) -> None:
 async def iterate(ws: Connection, received: list[str | bytes]) -> None:
     async for message in ws:
         received.append(message)  # noqa: PERF401 - kept when it raises
+
+
+# -- many at a time ---------------------------------------------------------------
+
+
+async def test_recv_many_gives_all_that_has_arrived_in_order(pushed: bool) -> None:
+    async with connected(pushed) as (ws, peer), ws:
+        peer.send("one", b"two", "three")
+        await anyio.sleep(1)
+        assert await ws.recv_many() == ["one", b"two", "three"]
+        peer.send("four")
+        assert await ws.recv_many() == ["four"]
+
+
+async def test_recv_many_gives_no_more_than_asked_for(pushed: bool) -> None:
+    async with connected(pushed) as (ws, peer), ws:
+        peer.send(*map(str, range(5)))
+        await anyio.sleep(1)
+        assert await ws.recv_many(2) == ["0", "1"]
+        assert await ws.recv() == "2"
+        assert await ws.recv_many(2) == ["3", "4"]
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, True])
+async def test_a_count_that_is_none_is_refused(pushed: bool, count: Any) -> None:
+    async with connected(pushed) as (ws, _), ws:
+        with pytest.raises(ArgumentError, match="max_messages"):
+            await ws.recv_many(count)
+
+
+async def test_recv_many_waits_times_out_and_loses_nothing(pushed: bool) -> None:
+    async with connected(pushed) as (ws, peer), ws:
+        with pytest.raises(ReceiveTimeout):
+            await ws.recv_many(timeout=2)
+        with anyio.move_on_after(1) as scope:
+            await ws.recv_many()
+        assert scope.cancelled_caught
+        peer.send("one", "two")
+        await anyio.sleep(1)
+        assert await ws.recv_many(timeout=0) == ["one", "two"]
+
+
+async def test_recv_many_tells_the_end_behind_all_that_came(pushed: bool) -> None:
+    async with connected(pushed) as (ws, peer), ws:
+        peer.send("last")
+        peer.close()
+        await anyio.sleep(1)
+        assert await ws.recv_many() == ["last"]
+        with pytest.raises(ConnectionClosed):
+            await ws.recv_many()
+
+
+async def test_recv_many_is_receiving(pushed: bool) -> None:
+    async with connected(pushed) as (ws, _), ws, anyio.create_task_group() as group:
+        group.start_soon(ws.recv)
+        await anyio.sleep(1)
+        with pytest.raises(ConcurrencyError):
+            await ws.recv_many()
+        group.cancel_scope.cancel()
+
+
+async def test_recv_many_lets_reading_go_on(pushed: bool) -> None:
+    limits = Limits(max_queue=4)
+    async with connected(pushed, limits=limits) as (ws, peer), ws:
+        received = list[str | bytes]()
+        for number in range(50):
+            peer.send(f"{number}".ljust(1000))
+        while len(received) < 50:
+            received += await ws.recv_many(timeout=10)
+        assert [int(message) for message in received] == [*range(50)]
+        assert ws._queued_bytes == 0
+
+
+async def test_whoever_always_finds_many_lets_others_run(pushed: bool) -> None:
+    async with connected(pushed) as (ws, peer), ws, anyio.create_task_group() as group:
+        turns = 0
+
+        async def sibling() -> None:
+            nonlocal turns
+            while True:
+                await checkpoint()
+                turns += 1
+
+        peer.send(*map(str, range(200)))
+        await anyio.sleep(1)
+        group.start_soon(sibling)
+        for _ in range(200):
+            await ws.recv_many(1)
+        assert turns >= 4
+        group.cancel_scope.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from threading import Thread
+from typing import Any
 
 import anyio
 import pytest
@@ -23,6 +24,7 @@ from wsclient.errors import (
     WouldBlock,
 )
 from wsclient.protocol import CloseReceived, Deflate, Pong
+from wsclient.wire import Wire
 
 from .peer import Peer, connected
 
@@ -729,3 +731,99 @@ async def test_quick_sends_are_checkpoints_now_and_then(pushed: bool) -> None:
             for _ in range(32):
                 await ws.send("quick")
         assert scope.cancelled_caught
+
+
+# -- many at a time ---------------------------------------------------------------
+
+
+class Counting:
+    """A wire whose writes are counted."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self.writes = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wire, name)
+
+    def write(self, data: bytes) -> bool:
+        self.writes += 1
+        return self._wire.write(data)
+
+
+async def test_send_many_sends_each_as_its_own_message(pushed: bool) -> None:
+    async with connected(pushed) as (ws, peer), ws:
+        await ws.send_many(["one", b"two", bytearray(b"three"), memoryview(b"four")])
+        await ws.send_many(f"{number}" for number in range(3))
+        await ws.send_many([])
+        expected = ["one", b"two", b"three", b"four", "0", "1", "2"]
+        assert await peer.until_messages(7) == expected
+
+
+@pytest.mark.parametrize("deflate", [None, Deflate(threshold=0)])
+async def test_send_many_takes_one_write_for_as_many_as_there_is_room_for(
+    pushed: bool, deflate: Deflate | None
+) -> None:
+    async with connected(pushed, deflate=deflate) as (ws, peer), ws:
+        ws._wire = wire = Counting(ws._wire)
+        messages = [f"{number}".ljust(1000) for number in range(200)]
+        await ws.send_many(messages)
+        assert await peer.until_messages(200) == messages
+        assert wire.writes == 4  # of 64 KiB before compression
+
+
+async def test_of_many_that_are_no_messages_none_is_sent(pushed: bool) -> None:
+    async with connected(pushed) as (ws, peer), ws:
+        for bad, error in [
+            ("\ud800", ArgumentError),
+            (3, MessageTypeError),
+            ({}, MessageTypeError),
+        ]:
+            with pytest.raises(error):
+                await ws.send_many(["good"] * 100_000 + [bad])  # type: ignore[list-item]
+        await ws.send("after")
+        assert await peer.until_messages(1) == ["after"]
+
+
+async def test_what_of_many_was_not_sent_is_in_the_error(pushed: bool) -> None:
+    async with connected(pushed, capacity=110_000) as (ws, peer), ws:
+        peer.wire.pause()
+        messages = [f"{number}".ljust(50_000) for number in range(9)]
+
+        async def send() -> None:
+            with pytest.raises(MaybeSent) as caught:
+                await ws.send_many(messages)
+            assert caught.value.message == messages[2:]
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(send)
+            await anyio.sleep(1)
+            peer.out.reset()
+        with pytest.raises(NotSent) as refused:
+            await ws.send_many(messages)
+        assert refused.value.message == messages
+
+
+async def test_others_may_send_between_many(pushed: bool) -> None:
+    async with connected(pushed, capacity=1000) as (ws, peer), ws:
+        peer.into.stall()
+        many = [f"{number}".ljust(40_000) for number in range(4)]
+        async with anyio.create_task_group() as group:
+            group.start_soon(ws.send_many, many)
+            await anyio.sleep(1)
+            group.start_soon(ws.send, "between")
+            await anyio.sleep(1)
+            peer.into.heal()
+        assert await peer.until_messages(5) == [*many[:2], "between", *many[2:]]
+
+
+async def test_many_that_are_cancelled_leave_whole_or_not_at_all(pushed: bool) -> None:
+    async with connected(pushed, capacity=1000) as (ws, peer), ws:
+        peer.into.stall()
+        many = [f"{number}".ljust(40_000) for number in range(4)]
+        with anyio.move_on_after(1) as scope:
+            await ws.send_many(many)
+        assert scope.cancelled_caught
+        peer.into.heal()
+        await ws.send("after")
+        assert await peer.until_messages(3) == [*many[:2], "after"]

@@ -103,7 +103,11 @@ def fuzz(target: str, seconds: int) -> Outcome:
         *(str(found), str(HERE / "corpus" / target)),
     ]
     with log.open("wb") as file:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file)
+        # What guides libFuzzer is the Python that it sees run.
+        pure = {**os.environ, "WSCLIENT_PURE": "1"}
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=file, stderr=file, env=pure
+        )
         _, status, usage = os.wait4(process.pid, 0)
     cpu = usage.ru_utime + usage.ru_stime
     return Outcome(target, os.waitstatus_to_exitcode(status), cpu, log)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from types import ModuleType
 
 import pytest
 
+import wsclient
 from wsclient.protocol import _codec_py, codec
 
 
@@ -29,5 +32,14 @@ def test_without_a_native_codec_python_runs(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_name_of_what_runs_is_public() -> None:
-    assert codec.implementation in ("python", "native")
-    assert (codec.implementation == "python") is (codec.scan is _codec_py.scan)
+    assert wsclient.CODEC in ("python", "native")
+    assert (wsclient.CODEC == "python") is (codec.scan is _codec_py.scan)
+
+
+def test_the_environment_forces_python() -> None:
+    command = [sys.executable, "-c", "import wsclient; print(wsclient.CODEC)"]
+    for value, expected in [("1", "python"), ("0", None), ("", None)]:
+        environment = {**os.environ, "WSCLIENT_PURE": value}
+        told = subprocess.check_output(command, env=environment, text=True).strip()
+        available = "python" if codec.choose(pure=False) is _codec_py else "native"
+        assert told == (expected or available)

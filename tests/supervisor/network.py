@@ -79,6 +79,13 @@ class FakeLink:
         if waiting:
             sink(waiting)
 
+    def commit_many(self, data: Sequence[Data]) -> tuple[int, bool]:
+        count = 0
+        while count < len(data) and (self.ready or not count):
+            self.commit(data[count])
+            count += 1
+        return count, self.kernel
+
     def commit(self, data: Data) -> bool:
         assert self.ready, "commit() only while ready"
         self.sent.append(data)

@@ -9,7 +9,6 @@ import pytest
 from wsclient.errors import ArgumentError
 from wsclient.supervisor.checks import (
     check_callable,
-    check_count,
     check_one_of,
     check_seconds,
     check_timeout,
@@ -34,16 +33,6 @@ def test_a_timeout_may_be_none_and_says_so() -> None:
     assert check_timeout("pause", None) is None
     with pytest.raises(ArgumentError, match="or None for no limit"):
         check_timeout("pause", math.nan)
-
-
-@pytest.mark.parametrize("value", [0, -1, 1.5, "1", True, None])
-def test_what_is_no_count_is_refused(value: object) -> None:
-    with pytest.raises(ArgumentError, match=r"bound=.*whole number"):
-        check_count("bound", value)
-
-
-def test_a_count_is_given_back() -> None:
-    assert check_count("bound", 3) == 3
 
 
 @pytest.mark.parametrize("value", ["c", None, 3])

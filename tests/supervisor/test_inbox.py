@@ -542,3 +542,49 @@ async def test_who_waits_and_then_does_not_read_gets_a_moment_and_pays() -> None
     assert [await queue.recv() for _ in range(8)] == [1, 2, 3, 4, 5, 6, 7, 8]
     with pytest.raises(SubscriptionOverflow):
         await queue.recv()
+
+
+# Many at a time.
+
+
+async def test_all_that_is_queued_is_given_at_once() -> None:
+    queue = Queue(max_messages=10)
+    queue.puts("a", "b", "c", size=100)
+    assert await queue.recv_many() == ["a", "b", "c"]
+    queue.puts("d", "e", "f")
+    assert await queue.recv_many(2) == ["d", "e"]
+    assert await queue.recv_many(2) == ["f"]
+    assert queue.count() == queue._bytes == queue.bounds.total == 0
+
+
+async def test_many_end_before_a_gap_and_begin_behind_it() -> None:
+    queue = Queue(max_messages=10)
+    queue.puts("a", "b")
+    queue.add_gap(Gap(generation=8, reason=Reason.EOF))
+    queue.puts("c")
+    assert await queue.recv_many() == ["a", "b"]
+    assert await queue.recv_many() == ["c"]
+
+
+async def test_many_are_waited_for() -> None:
+    queue = Queue(max_messages=10)
+    with pytest.raises(ReceiveTimeout):
+        await queue.recv_many(timeout=1)
+    with pytest.raises(ArgumentError, match="max_messages"):
+        await queue.recv_many(0)
+    async with anyio.create_task_group() as group:
+
+        @group.start_soon
+        async def reads() -> None:
+            assert await queue.recv_many() == ["a", "b"]
+
+        await settle()
+        queue.puts("a", "b")
+
+
+async def test_taking_many_lets_reading_go_on() -> None:
+    queue = Queue(Overflow.PAUSE, max_messages=4)
+    queue.puts("a", "b", "c", "d")
+    assert queue.reading.holders
+    assert len(await queue.recv_many()) == 4
+    assert not queue.reading.holders

@@ -344,3 +344,78 @@ async def test_a_send_finds_its_link_gone_before_the_loop_does(
         await client.send("x")
         assert network.links[0].sent == []
         assert network.links[1].sent == ["x"]
+
+
+# Many at a time.
+
+
+async def test_many_leave_in_order_each_as_its_own(network: Network) -> None:
+    async with plain(network) as client:
+        await client.send_many(["a", b"b"])
+        await client.send_many(f"{number}" for number in range(3))
+        await client.send_many([])
+        assert network.link.sent == ["a", b"b", "0", "1", "2"]
+        assert client.stats.sent == 5
+
+
+async def test_many_wait_for_a_connection_and_for_room(network: Network) -> None:
+    async with plain(network) as client, anyio.create_task_group() as group:
+        network.link.make_room(2)
+        group.start_soon(client.send_many, ["a", "b", "c", "d"])
+        await settle()
+        assert network.link.sent == ["a", "b"]
+        network.link.lose()
+        await settle()
+        await client.wait_open()
+        await settle()
+        assert network.link.sent == ["c", "d"]
+
+
+async def test_many_may_refuse_to_wait(network: Network) -> None:
+    async with plain(network) as client:
+        network.link.lose()
+        await settle()
+        with pytest.raises(NotSent) as caught:
+            await client.send_many(["a", "b"], when_down="raise")
+        assert caught.value.message == ["a", "b"]
+        with pytest.raises(ArgumentError, match="when_down='queue'"):
+            await client.send_many(["a"], when_down="queue")  # type: ignore[arg-type]
+
+
+async def test_of_many_the_error_has_those_from_the_first_in_doubt_on(
+    network: Network,
+) -> None:
+    async with plain(network) as client, anyio.create_task_group() as group:
+        network.link.make_room(2)
+        await client.send_many(["a"])
+        network.link.kernel = False
+
+        @group.start_soon
+        async def send() -> None:
+            with pytest.raises(MaybeSent) as caught:
+                await client.send_many(["b", "c", "d"])
+            assert caught.value.message == ["b", "c", "d"]
+
+        await settle()
+        network.link.lose()
+
+
+async def test_if_one_of_many_cannot_be_sent_none_is(network: Network) -> None:
+    async with plain(network) as client:
+        with pytest.raises(MessageTypeError):
+            await client.send_many(["a", 3])  # type: ignore[list-item]
+        with pytest.raises(ArgumentError):
+            await client.send_many(["a", "\ud800"])
+        assert network.link.sent == []
+
+
+async def test_many_come_behind_what_waits(network: Network) -> None:
+    async with plain(network) as client, anyio.create_task_group() as group:
+        network.link.make_room(0)
+        group.start_soon(client.send, "first")
+        await settle()
+        group.start_soon(client.send_many, ["a", "b"])
+        await settle()
+        network.link.make_room()
+        await settle()
+        assert network.link.sent == ["first", "a", "b"]

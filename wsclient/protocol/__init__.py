@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .codec import implementation
+from .codec import CODEC
 from .codes import CloseCode
 from .deflate import Deflate, deflate_of
 from .endpoint import Endpoint
@@ -21,11 +21,12 @@ from .events import (
 )
 from .headers import check_header, check_subprotocol
 from .limits import Limits
-from .messages import Delivery
+from .messages import Delivery, check_messages
 from .state import Role, State
 from .uri import URI, parse_uri
 
 __all__ = (
+    "CODEC",
     "URI",
     "CloseCode",
     "CloseReceived",
@@ -46,8 +47,8 @@ __all__ = (
     "Role",
     "State",
     "check_header",
+    "check_messages",
     "check_subprotocol",
     "deflate_of",
-    "implementation",
     "parse_uri",
 )

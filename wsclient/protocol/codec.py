@@ -10,7 +10,7 @@ from typing import Any
 
 from . import _codec_py
 
-__all__ = ("choose", "encode", "implementation", "mask", "scan")
+__all__ = ("CODEC", "choose", "encode", "mask", "scan")
 
 
 def choose(*, pure: bool) -> ModuleType:
@@ -25,7 +25,7 @@ def choose(*, pure: bool) -> ModuleType:
 
 _chosen = choose(pure=os.environ.get("WSCLIENT_PURE", "") not in ("", "0"))
 
-implementation: str = "python" if _chosen is _codec_py else "native"
+CODEC: str = "python" if _chosen is _codec_py else "native"
 """Which codec runs; ``WSCLIENT_PURE=1`` in the environment forces ``"python"``."""
 
 scan: Callable[[bytes, int, int, bool, list[Any]], int] = _chosen.scan

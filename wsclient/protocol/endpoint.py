@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ..errors import Close, LocalProtocolError
 from .codes import CloseCode
@@ -213,8 +213,8 @@ class Endpoint:
         """
         Return a server's 101; the connection is open.
 
-        Call ``receive_data(b"")`` afterwards: a client may have sent frames early.
-        Without ``subprotocol`` the first of the endpoint's that was offered is taken.
+        Call ``receive_data(b"")`` afterwards. Without ``subprotocol``, it is the first
+        of ours that was offered.
 
         Raises:
             ArgumentError: the subprotocol was not offered, or a header is bad.
@@ -235,7 +235,7 @@ class Endpoint:
 
         Raises:
             ArgumentError: the status is not 200 to 599, or a header is bad.
-            LocalProtocolError: there is no request to reject.
+            LocalProtocolError: as :meth:`accept`.
 
         """
         answer = self._server_handshake(Input.REFUSED).reject(status, headers, body)
@@ -448,6 +448,12 @@ class Endpoint:
             writer = self._writer_for(Input.SEND_MESSAGE)
         return writer.message(message, compress)
 
+    def encode_many(
+        self, messages: Iterable[str | bytes | bytearray | memoryview]
+    ) -> bytes:
+        """Return messages, a frame each: all or none; raises as :meth:`encode`."""
+        return self._writer_for(Input.SEND_MESSAGE).messages(messages)
+
     def encode_fragment(
         self, data: str | bytes | bytearray | memoryview, *, fin: bool
     ) -> bytes:
@@ -455,10 +461,7 @@ class Endpoint:
         Return a fragment as a frame; the first opens the message, ``fin`` ends it.
 
         Raises:
-            MessageTypeError: it is neither text nor binary, or not what the first
-                fragment was.
-            ArgumentError: it is a str with lone surrogates.
-            LocalProtocolError: the connection is not open.
+            MessageTypeError, ArgumentError, LocalProtocolError: as :meth:`encode`.
 
         """
         return self._writer_for(Input.SEND_MESSAGE).fragment(data, fin=fin)
@@ -480,8 +483,7 @@ class Endpoint:
         Return an unsolicited pong (5.5.3); pings are answered without asking.
 
         Raises:
-            ArgumentError: the payload is not bytes, or longer than 125.
-            LocalProtocolError: the connection is not open.
+            ArgumentError, LocalProtocolError: as :meth:`ping`.
 
         """
         writer = self._writer_for(Input.SEND_CONTROL)

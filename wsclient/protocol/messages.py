@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from codecs import utf_8_decode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 
 from ..errors import Close, LocalProtocolError, MessageTypeError, utf8
@@ -27,7 +27,14 @@ from .frames import (
 )
 from .limits import Limits
 
-__all__ = ("Delivery", "KeyPool", "MessageReader", "MessageWriter", "as_payload")
+__all__ = (
+    "Delivery",
+    "KeyPool",
+    "MessageReader",
+    "MessageWriter",
+    "as_payload",
+    "check_messages",
+)
 
 PIECE = 65536  # bytes of a compressed message inflated at a time, if told in parts
 
@@ -406,6 +413,20 @@ def as_payload(message: object) -> tuple[int, bytes]:
     raise MessageTypeError(f"a message cannot be a {type(message).__name__}: {remedy}")
 
 
+def check_messages(messages: Iterable[object]) -> None:
+    """
+    See that each is a message.
+
+    Raises:
+        MessageTypeError, ArgumentError: as :func:`as_payload`.
+
+    """
+    for message in messages:
+        kind = type(message)
+        if kind is not bytes and not (kind is str and message.isascii()):  # type: ignore[attr-defined]
+            as_payload(message)
+
+
 class MessageWriter:
     """Makes frames of messages, whole or in fragments."""
 
@@ -425,7 +446,9 @@ class MessageWriter:
 
     def message(self, message: object, compress: bool | None) -> bytes:
         """Make one frame of a whole message."""
-        opcode, payload = as_payload(message)
+        return self._message(*as_payload(message), compress)
+
+    def _message(self, opcode: int, payload: bytes, compress: bool | None) -> bytes:
         if self._opcode:
             raise LocalProtocolError(
                 "a fragmented message is being sent: finish it first"
@@ -441,6 +464,21 @@ class MessageWriter:
         pool = self._pool
         key = None if pool is None else next(pool.keys, None) or pool.refill()
         return encode(FIN | opcode, payload, key)
+
+    def messages(self, messages: Iterable[object]) -> bytes:
+        """Make one frame of each; none, if one of them is no message."""
+        payloads = [as_payload(message) for message in messages]
+        if self._deflater is not None or self._opcode:
+            return b"".join([self._message(*each, None) for each in payloads])
+        pool = self._pool
+        if pool is None:
+            return b"".join([encode(FIN | op, data, None) for op, data in payloads])
+        return b"".join(
+            [
+                encode(FIN | op, data, next(pool.keys, None) or pool.refill())
+                for op, data in payloads
+            ]
+        )
 
     def fragment(self, data: object, *, fin: bool) -> bytes:
         """Make one frame of a fragment; the first one opens the message."""

@@ -9,7 +9,6 @@ from ..errors import ArgumentError
 
 __all__ = (
     "check_callable",
-    "check_count",
     "check_one_of",
     "check_seconds",
     "check_timeout",
@@ -38,13 +37,6 @@ def check_timeout(name: str, value: object) -> float | None:
         return check_seconds(name, value)
     except ArgumentError as exc:
         raise ArgumentError(f"{exc}, or None for no limit") from None
-
-
-def check_count(name: str, value: object) -> int:
-    """Return a whole number, 1 or more."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ArgumentError(f"{name}={value!r}: give a whole number, 1 or more")
-    return value
 
 
 def check_callable(name: str, value: object, *, optional: bool = False) -> None:

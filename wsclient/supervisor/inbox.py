@@ -10,7 +10,13 @@ from typing import Generic, TypeVar
 import anyio
 import anyio.lowlevel
 
-from ..errors import ConcurrencyError, Reason, ReceiveTimeout, SubscriptionOverflow
+from ..errors import (
+    ConcurrencyError,
+    Reason,
+    ReceiveTimeout,
+    SubscriptionOverflow,
+    whole_number,
+)
 from .checks import check_timeout
 from .flow import Bounds, Flow, Pace, Reading
 from .seam import Data, Gap, Link, Sink
@@ -169,6 +175,38 @@ class Inbox(Generic[T]):
         with anyio.move_on_after(seconds):
             return await self._wait(ends=False)
         raise ReceiveTimeout(f"no message within {timeout} s; nothing is lost")
+
+    async def recv_many(
+        self, max_messages: int | None = None, timeout: float | None = None
+    ) -> list[T]:
+        """
+        Return all that is queued, in order; wait while there is nothing.
+
+        It is at least one item, ``max_messages`` at most, and nothing from behind a
+        gap that comes after the first. Cancelling it or letting it time out loses
+        nothing.
+
+        Raises:
+            ArgumentError: ``max_messages`` is less than 1.
+            ReceiveTimeout, ConnectionClosed, GaveUp, SubscriptionOverflow,
+                ConcurrencyError: as :meth:`recv`.
+
+        """
+        if max_messages is not None:
+            whole_number("max_messages", max_messages)
+        first = await self.recv(timeout)
+        items = self._items
+        if max_messages is None or max_messages > len(items):
+            more = [*items]
+            items.clear()
+        else:
+            more = [items.popleft() for _ in range(max_messages - 1)]
+        sizes = self._sizes
+        if sizes is None:
+            self._took(sum(map(len, more)))  # type: ignore[arg-type]
+        else:
+            self._took(sum([sizes.popleft() for _ in more]))
+        return [first, *more]
 
     def with_gaps(self) -> WithGaps[T]:
         """Iterate items and :class:`Gap` markers, in order."""

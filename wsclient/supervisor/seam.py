@@ -220,6 +220,16 @@ class Link(Protocol):
         """
         ...
 
+    def commit_many(self, data: Sequence[Data], /) -> tuple[int, bool]:
+        """
+        Send the first of some messages in one step, about as many as there is room for.
+
+        As :meth:`commit`; return how many, at least one, and whether the kernel has
+        them all.
+
+        """
+        ...
+
     async def wait_ready(self) -> None:
         """
         Wait until :attr:`ready`.

@@ -7,7 +7,8 @@ from typing import Generic, TypeVar
 import anyio
 import anyio.lowlevel
 
-from ..errors import ConnectionClosed, ConnectionLost
+from ..errors import ConnectionClosed, ConnectionLost, MaybeSent, NotSent
+from .flow import Pace
 from .guard import Guard
 from .loop import Loop
 from .outbox import (
@@ -31,10 +32,11 @@ T = TypeVar("T")
 class Sender(Generic[T]):
     """Does what ``when_down`` says."""
 
-    def __init__(self, loop: Loop[T], outbox: Outbox, guard: Guard) -> None:
+    def __init__(self, loop: Loop[T], outbox: Outbox, guard: Guard, pace: Pace) -> None:
         self._loop = loop
         self._outbox = outbox
         self._guard = guard
+        self._pace = pace
 
     async def send_later(self, data: Data, item: object, policy: WhenDown) -> Receipt:
         """Send what found no open connection, others ahead of it, or no room."""
@@ -65,6 +67,28 @@ class Sender(Generic[T]):
             raise entry.error
         assert entry.link is not None
         return SENT if entry.flushed else await self._flush(entry.link, item)
+
+    async def send_many(
+        self, data: list[Data], items: list[T], policy: WhenDown
+    ) -> None:
+        """Send as many at a time as there is room for; where one has to wait, it."""
+        loop, outbox = self._loop, self._outbox
+        while data:
+            link = loop.link
+            try:
+                if link is None or not outbox.idle or not link.ready:
+                    await self.send_later(data[0], items[0], policy)
+                    count = 1
+                else:
+                    count, taken = link.commit_many(data)
+                    outbox.sent += count
+                    if not taken:
+                        await self._flush(link, items)
+                    await self._pace.checkpoint()
+            except (NotSent, MaybeSent) as error:
+                error.message = items
+                raise
+            del data[:count], items[:count]
 
     async def leaving(self, link: Link, item: object, policy: WhenDown) -> Receipt:
         """Follow what was committed until the kernel has it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from types import TracebackType
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
@@ -10,7 +10,8 @@ import anyio
 import anyio.lowlevel
 
 from ..errors import ArgumentError, LocalProtocolError
-from .inbox import Inbox, WithGaps
+from .inbox import Inbox
+from .reader import Reader
 from .seam import Subprotocol, Topic
 
 __all__ = ("Registry", "Subscribing", "Subscription", "Want")
@@ -62,7 +63,7 @@ class Owner(Protocol[T]):
         ...
 
 
-class Subscription(Generic[T]):
+class Subscription(Reader[T]):
     """
     A handle on a subscription: iterate it, or call :meth:`recv`.
 
@@ -72,11 +73,11 @@ class Subscription(Generic[T]):
     """
 
     # The room beside it reads them; nobody else does.
-    __slots__ = ("_inbox", "_owner", "_want")
+    __slots__ = ("_owner", "_want")
 
     def __init__(self, want: Want[T], inbox: Inbox[T], owner: Owner[T]) -> None:
         self._want = want
-        self._inbox = inbox
+        super().__init__(inbox)
         self._owner = owner
 
     def __repr__(self) -> str:
@@ -91,38 +92,6 @@ class Subscription(Generic[T]):
     def lost(self) -> int:
         """How many messages this queue had to drop."""
         return self._inbox.lost
-
-    def __aiter__(self) -> Inbox[T]:
-        return self._inbox
-
-    def __anext__(self) -> Coroutine[object, object, T]:
-        """Return the next item; cancelling loses nothing."""
-        return self._inbox.__anext__()
-
-    def receive(self) -> Coroutine[object, object, T]:
-        """Return the next item, as anyio's object streams do; see :meth:`recv`."""
-        return self._inbox.receive()
-
-    def recv(self, timeout: float | None = None) -> Coroutine[object, object, T]:
-        """
-        Return the next item, waiting at most ``timeout`` seconds for it.
-
-        Cancelling it or letting it time out loses nothing.
-
-        Raises:
-            ReceiveTimeout: none came in time; nothing has ended.
-            ConnectionClosed: it was unsubscribed or the client has ended, and all that
-                was queued has been read.
-            GaveUp: the client has stopped trying, likewise.
-            SubscriptionOverflow: this queue was full, likewise.
-            ConcurrencyError: another task is receiving here.
-
-        """
-        return self._inbox.recv(timeout)
-
-    def with_gaps(self) -> WithGaps[T]:
-        """Iterate items and :class:`Gap` markers, in order."""
-        return self._inbox.with_gaps()
 
     async def acknowledged(self) -> None:
         """

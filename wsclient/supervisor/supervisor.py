@@ -6,9 +6,9 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Generic, Literal, Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 import anyio
 import anyio.abc
@@ -20,19 +20,21 @@ from ..errors import (
     Facts,
     Phase,
     Reason,
+    whole_number,
 )
 from ..tasks import OwnedTasks
 from .backoff import Backoff, FullJitter, Stop, Uniform, Wait, stop_never
-from .checks import check_callable, check_count, check_one_of, check_timeout
+from .checks import check_callable, check_one_of, check_timeout
 from .desk import Desk
 from .flow import Pace, Reading
 from .guard import Guard
-from .inbox import Inbox, Overflow, WithGaps
+from .inbox import Overflow
 from .judge import Classify, Judge
 from .life import Settings
 from .lifecycle import Events, State, Stats
 from .loop import Loop, Means
 from .outbox import SENT, Outbox, Receipt, WhenDown
+from .reader import Reader
 from .router import Logger, Router, encoded
 from .seam import Connect, OnConnect, Subprotocol
 from .sender import Sender
@@ -50,7 +52,7 @@ EVENTS = 256  # what an observer may be behind
 First = Literal["wait", "raise", "background"]
 
 
-class Supervisor(Generic[T]):
+class Supervisor(Reader[T]):
     """
     Keeps one conversation alive over as many connections as it takes.
 
@@ -110,15 +112,15 @@ class Supervisor(Generic[T]):
             max_retry_after=max_retry_after,
         )
         self._first = first
-        self._max_messages = check_count("max_messages", max_messages)
-        self._max_bytes = check_count("max_bytes", max_bytes)
+        self._max_messages = whole_number("max_messages", max_messages)
+        self._max_bytes = whole_number("max_bytes", max_bytes)
         self._guard = Guard(self)
         self._pace = Pace()
         self._reading = Reading(lambda: self._loop.flow_changed())
         self._registry: Registry[T] = Registry()
         self._outbox = Outbox(
-            check_count("max_queued", max_queued),
-            check_count("max_queued_bytes", max_queued_bytes),
+            whole_number("max_queued", max_queued),
+            whole_number("max_queued_bytes", max_queued_bytes),
         )
         logger = logger or logging.getLogger("wsclient")
         self._router: Router[T] = Router(
@@ -130,7 +132,7 @@ class Supervisor(Generic[T]):
             logger=logger,
             max_messages=self._max_messages,
             max_bytes=self._max_bytes,
-            max_total_bytes=check_count("max_total_bytes", max_total_bytes),
+            max_total_bytes=whole_number("max_total_bytes", max_total_bytes),
             timed=recv_timeout is not None,
             check=lambda: self._guard.check_entered("recv"),
         )
@@ -168,10 +170,10 @@ class Supervisor(Generic[T]):
             reading=self._reading,
             pace=self._pace,
         )
-        self._inbox = self._router.inbox
+        super().__init__(self._router.inbox)
         self._loop = Loop(means, self)
         self._tasks = OwnedTasks(self._crashed)
-        self._sender = Sender(self._loop, self._outbox, self._guard)
+        self._sender = Sender(self._loop, self._outbox, self._guard, self._pace)
         self._desk = Desk(
             self._loop,
             self._registry,
@@ -417,39 +419,31 @@ class Supervisor(Generic[T]):
             return SENT
         return await self._sender.leaving(link, item, WhenDown(when_down))
 
-    # Receiving.
-
-    def __aiter__(self) -> Inbox[T]:
-        return self._inbox
-
-    def __anext__(self) -> Coroutine[object, object, T]:
-        """Return the next item of the client's queue; cancelling loses nothing."""
-        return self._inbox.__anext__()
-
-    def receive(self) -> Coroutine[object, object, T]:
-        """Return the next item, as anyio's object streams do; see :meth:`recv`."""
-        return self._inbox.receive()
-
-    def recv(self, timeout: float | None = None) -> Coroutine[object, object, T]:
+    async def send_many(
+        self, items: Iterable[T], when_down: Literal["wait", "raise"] = "wait"
+    ) -> None:
         """
-        Return the next item of the client's queue, within ``timeout`` seconds.
+        Send items, in order, in as few writes as possible.
 
-        Where the subprotocol routes, this is what no subscription takes; else it is
-        everything. Cancelling it or letting it time out loses nothing.
+        For floods: it costs a fraction of as many :meth:`send`. What others send may
+        come between. Without an open connection it waits for one, or raises. Cancelled,
+        what was committed still goes, and the rest does not.
 
         Raises:
-            ReceiveTimeout: none came in time; nothing has ended.
-            ConnectionClosed: the client was closed, and all was read that was queued.
-            GaveUp: it has stopped trying, likewise.
-            ConcurrencyError: another task is receiving here, or called from
-                ``on_connect`` or hello.
+            NotSent: its ``message`` is the list of the items that were not sent; all
+                before them the kernel has.
+            MaybeSent: its ``message`` is the list from the first that is in doubt on.
+            MessageTypeError, ArgumentError: one item cannot be sent; nothing was.
+            ConcurrencyError: called from ``on_connect`` or hello, or a foreign thread.
 
         """
-        return self._inbox.recv(timeout)
-
-    def with_gaps(self) -> WithGaps[T]:
-        """Iterate the items of the client's queue and the gaps, in order."""
-        return self._inbox.with_gaps()
+        check_one_of("when_down", when_down, ("wait", "raise"))
+        self._guard.check_entered("send_many")
+        rest = [*items]
+        subprotocol = self._loop.subprotocol
+        data = [encoded(subprotocol, item) for item in rest]
+        await self._pace.checkpoint()
+        await self._sender.send_many(data, rest, WhenDown(when_down))
 
     # Subscribing.
 
@@ -480,12 +474,12 @@ class Supervisor(Generic[T]):
         messages = (
             self._max_messages
             if max_messages is None
-            else check_count("max_messages", max_messages)
+            else whole_number("max_messages", max_messages)
         )
         size = (
             self._max_bytes
             if max_bytes is None
-            else check_count("max_bytes", max_bytes)
+            else whole_number("max_bytes", max_bytes)
         )
         return Subscribing(
             lambda: self._desk.subscribe(
