@@ -30,90 +30,173 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]  # what is measured is the checkout this script stands in
 MISSING = 3  # exit status of contestant.py: the library is not installed
 PATIENCE = 120.0  # seconds for one measurement
+PEERS = ("websockets", "trio-websocket", "picows", "aiohttp")
 
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """One measure on one backend: who takes part, with how many messages each."""
+    """
+    One measure on one backend: who takes part, with how many messages each.
 
-    backend: str
+    The ratio is theirs / ours, to be at least the goal; or, if ``at_most``, ours /
+    theirs, to be at most the goal.
+
+    """
+
+    name: str
     measure: str
     what: str
     counts: dict[str, int]
-    ours: str
-    theirs: str
     goal: float
-    at_least: bool
-    """The ratio is theirs / ours, to be at least the goal; else ours / theirs, at
-    most the goal."""
+    at_most: bool = False
+    size: int = 64
+    instead: dict[str, str] = field(default_factory=dict)
+    """The measure of those that have no such call."""
 
     @property
-    def name(self) -> str:
-        return f"{self.backend}-{self.measure}"
+    def backend(self) -> str:
+        return self.name.partition("-")[0]
+
+    @property
+    def ours(self) -> str:
+        return next(iter(self.counts))
+
+    @property
+    def theirs(self) -> str:
+        return [*self.counts][-1]
 
     def ratio(self, cpu: dict[str, float]) -> float:
-        if self.at_least:
-            return cpu[self.theirs] / cpu[self.ours]
-        return cpu[self.ours] / cpu[self.theirs]
+        if self.at_most:
+            return cpu[self.ours] / cpu[self.theirs]
+        return cpu[self.theirs] / cpu[self.ours]
 
     def holds(self, ratio: float) -> bool:
-        return ratio >= self.goal if self.at_least else ratio <= self.goal
+        return ratio <= self.goal if self.at_most else ratio >= self.goal
 
     @property
     def wanted(self) -> str:
-        if self.at_least:
-            return f"{self.theirs} / {self.ours} >= {self.goal:g}"
-        return f"{self.ours} / {self.theirs} <= {self.goal:g}"
+        if self.at_most:
+            return f"{self.ours} / {self.theirs} <= {self.goal:g}"
+        return f"{self.theirs} / {self.ours} >= {self.goal:g}"
 
 
-def contests() -> Iterator[Contest]:
-    receive, send = "receive 64 B texts with recv()", "send 64 B texts, each awaited"
-    trip = "32 B round trip, the peer answers after 50 us"
-    for backend, theirs, scale, goals in (
-        ("asyncio", "websockets", 5, (4.0, 1.1, 0.95)),
-        ("trio", "trio-websocket", 1, (20.0, 3.0, 0.5)),
-    ):
-        yield Contest(
-            backend,
-            "receive",
-            receive,
-            {"wsclient": 400_000, theirs: 20_000 * scale},
-            "wsclient",
-            theirs,
-            goals[0],
-            True,
-        )
-        yield Contest(
-            backend,
-            "send",
-            send,
-            {"wsclient": 60_000, theirs: 10_000 * scale},
-            "wsclient",
-            theirs,
-            goals[1],
-            True,
-        )
-        yield Contest(
-            backend,
-            "roundtrip",
-            trip,
-            {"wsclient": 8_000, theirs: 4_000},
-            "wsclient",
-            theirs,
-            goals[2],
-            False,
-        )
-    for backend in ("asyncio", "trio"):
-        yield Contest(
-            backend,
+RECEIVE, SEND = "receive 64 B texts with recv()", "send 64 B texts, each awaited"
+SEND_1K = "send 1 KiB texts, each awaited"
+TRIP = "32 B round trip, the peer answers after 50 us"
+ITERATE = "receive 64 B texts with async for"
+BATCHES = "receive 64 B texts with recv_many()"
+MANY = "send 64 B texts with send_many(), 1000 at a time"
+
+CONTESTS = (
+    Contest(
+        "asyncio-receive",
+        "receive",
+        RECEIVE,
+        {"wsclient": 400_000, "websockets": 100_000},
+        4.0,
+    ),
+    Contest(
+        "asyncio-receive-picows",
+        "receive",
+        RECEIVE,
+        {"wsclient": 400_000, "aiohttp": 400_000, "picows": 400_000},
+        1.0,
+    ),
+    Contest(
+        "asyncio-batches-picows",
+        "take",
+        BATCHES,
+        {"wsclient": 2_000_000, "Client": 2_000_000, "picows callbacks": 2_000_000},
+        1.5,
+    ),
+    Contest(
+        "asyncio-send",
+        "send",
+        SEND,
+        {"wsclient": 60_000, "websockets": 50_000},
+        1.1,
+    ),
+    Contest(
+        "asyncio-send-picows",
+        "send",
+        SEND,
+        {"wsclient": 100_000, "aiohttp": 100_000, "picows": 100_000},
+        1.0,
+    ),
+    Contest(
+        "asyncio-send-1k-picows",
+        "send",
+        SEND_1K,
+        {"wsclient": 100_000, "aiohttp": 100_000, "picows": 100_000},
+        1.0,
+        size=1024,
+    ),
+    Contest(
+        "asyncio-send-many-picows",
+        "send-many",
+        MANY,
+        {
+            "wsclient": 1_000_000,
+            "Client": 1_000_000,
+            "picows callbacks": 300_000,
+            "picows": 100_000,
+        },
+        5.0,
+        instead={"picows": "send"},
+    ),
+    Contest(
+        "asyncio-roundtrip",
+        "roundtrip",
+        TRIP,
+        {"wsclient": 8_000, "websockets": 4_000},
+        0.95,
+        at_most=True,
+        size=32,
+    ),
+    Contest(
+        "asyncio-roundtrip-picows",
+        "roundtrip",
+        TRIP,
+        {"wsclient": 8_000, "aiohttp": 8_000, "picows": 8_000},
+        1.0,
+        at_most=True,
+        size=32,
+    ),
+    Contest(
+        "trio-receive",
+        "receive",
+        RECEIVE,
+        {"wsclient": 400_000, "trio-websocket": 20_000},
+        20.0,
+    ),
+    Contest(
+        "trio-send",
+        "send",
+        SEND,
+        {"wsclient": 60_000, "trio-websocket": 10_000},
+        3.0,
+    ),
+    Contest(
+        "trio-roundtrip",
+        "roundtrip",
+        TRIP,
+        {"wsclient": 8_000, "trio-websocket": 4_000},
+        0.5,
+        at_most=True,
+        size=32,
+    ),
+    *(
+        Contest(
+            f"{backend}-iterate",
             "iterate",
-            "receive 64 B texts with async for",
-            {"wsclient": 400_000, "Client": 400_000},
-            "Client",
-            "wsclient",
+            ITERATE,
+            {"Client": 400_000, "wsclient": 400_000},
             1.1,
-            False,
+            at_most=True,
         )
+        for backend in ("asyncio", "trio")
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +238,9 @@ class Sample:
 def measure(contest: Contest, library: str, count: int, cores: Cores) -> Sample | None:
     """Measure once, in a fresh process; None if the library is not installed."""
     with peer(cores) as port:
-        arguments = [contest.measure, library, contest.backend, port, str(count)]
+        name = contest.instead.get(library, contest.measure)
+        arguments = [name, library, contest.backend, port]
+        arguments += [str(count), str(contest.size)]
         done = subprocess.run(
             [
                 sys.executable,
@@ -251,7 +336,7 @@ def table(results: Sequence[Result]) -> Iterator[str]:
 def versions() -> str:
     """Name what was measured, as installed."""
     parts = [f"{platform.python_implementation()} {platform.python_version()}"]
-    for name in ("wsclient", "anyio", "trio", "websockets", "trio-websocket"):
+    for name in ("wsclient", "anyio", "trio", *PEERS):
         try:
             parts.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
@@ -260,7 +345,7 @@ def versions() -> str:
 
 
 def main() -> None:
-    known = {contest.name: contest for contest in contests()}
+    known = {contest.name: contest for contest in CONTESTS}
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="default: 5")
     parser.add_argument("--only", nargs="+", choices=known, help="default: all")

@@ -15,6 +15,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
 
 import anyio
 
@@ -24,11 +26,19 @@ MISSING = 3  # exit status: this library is not installed
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One open connection, as the three calls every library has."""
+    """
+    One open connection: the three calls every library has, and what some have.
+
+    ``take(n)`` receives n messages as fast as the library can give them;
+    ``send_many`` sends a list of them.
+
+    """
 
     recv: Callable[[], Awaitable[object]]
     send: Callable[[str], Awaitable[object]]
     messages: AsyncIterator[object]
+    take: Callable[[int], Awaitable[object]] | None = None
+    send_many: Callable[[list[str]], Awaitable[object]] | None = None
 
 
 @asynccontextmanager
@@ -58,7 +68,8 @@ async def open_connection(url: str) -> AsyncIterator[Session]:
     from wsclient import connect
 
     async with connect(url, compression=None) as ws:
-        yield Session(ws.recv, ws.send, aiter(ws))
+        take = partial(in_batches, ws.recv_many)
+        yield Session(ws.recv, ws.send, aiter(ws), take, ws.send_many)
 
 
 @asynccontextmanager
@@ -66,38 +77,119 @@ async def open_client(url: str) -> AsyncIterator[Session]:
     from wsclient import Client
 
     async with Client(url, compression=None) as client:
-        yield Session(client.recv, client.send, aiter(client))
+        take = partial(in_batches, client.recv_many)
+        yield Session(client.recv, client.send, aiter(client), take, client.send_many)
+
+
+async def in_batches(recv_many: Callable[[], Awaitable[Any]], count: int) -> None:
+    while count > 0:
+        count -= len(await recv_many())
+
+
+@asynccontextmanager
+async def open_picows(url: str) -> AsyncIterator[Session]:
+    from picows.websockets.asyncio.client import connect
+
+    async with connect(url, compression=None, max_queue=QUEUE, proxy=None) as ws:
+        yield Session(ws.recv, ws.send, aiter(ws))
+
+
+@asynccontextmanager
+async def open_picows_callbacks(url: str) -> AsyncIterator[Session]:
+    from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+    class Listener(WSListener):
+        left = 0
+        done: asyncio.Future[None]
+
+        def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+            frame.get_payload_as_utf8_text()
+            self.left -= 1
+            if self.left == 0:
+                self.done.set_result(None)
+
+    transport, made = await ws_connect(Listener, url)
+    listener = cast(Listener, made)
+
+    async def take(count: int) -> None:
+        listener.done = asyncio.get_running_loop().create_future()
+        listener.left = count
+        await listener.done
+
+    async def send(message: str) -> None:
+        transport.send(WSMsgType.TEXT, message.encode())
+
+    async def send_many(messages: list[str]) -> None:
+        for message in messages:
+            transport.send(WSMsgType.TEXT, message.encode())
+        await asyncio.sleep(0)
+
+    async def recv() -> None:
+        await take(1)
+
+    yield Session(recv, send, aiter(iterator()), take, send_many)
+
+
+async def iterator() -> AsyncIterator[object]:
+    raise NotImplementedError("callbacks are not iterated")
+    yield
+
+
+@asynccontextmanager
+async def open_aiohttp(url: str) -> AsyncIterator[Session]:
+    import aiohttp
+
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(url, compress=0) as ws,
+    ):
+        yield Session(ws.receive, ws.send_str, aiter(ws))
 
 
 OPENERS = {
     "wsclient": open_connection,
     "Client": open_client,
+    "picows": open_picows,
+    "picows callbacks": open_picows_callbacks,
+    "aiohttp": open_aiohttp,
     "websockets": open_websockets,
     "trio-websocket": open_trio_websocket,
 }
 
 
-async def receive(session: Session, count: int) -> None:
+async def receive(session: Session, count: int, size: int) -> None:
     recv = session.recv
     for _ in range(count):
         await recv()
 
 
-async def iterate(session: Session, count: int) -> None:
+async def iterate(session: Session, count: int, size: int) -> None:
     async for _ in session.messages:
         count -= 1
         if not count:
             return
 
 
-async def send(session: Session, count: int) -> None:
-    call, message = session.send, "x" * 64
+async def take(session: Session, count: int, size: int) -> None:
+    assert session.take is not None
+    await session.take(count)
+
+
+async def send(session: Session, count: int, size: int) -> None:
+    call, message = session.send, "x" * size
     for _ in range(count):
         await call(message)
 
 
-async def round_trip(session: Session, count: int) -> None:
-    call, recv, message = session.send, session.recv, "x" * 32
+async def send_many(session: Session, count: int, size: int) -> None:
+    assert session.send_many is not None
+    batch = ["x" * size] * 1000
+    for _ in range(-(-count // len(batch))):
+        await session.send_many(batch)
+
+
+async def round_trip(session: Session, count: int, size: int) -> None:
+    call, recv, message = session.send, session.recv, "x" * size
     for _ in range(count):
         await call(message)
         await recv()
@@ -106,18 +198,20 @@ async def round_trip(session: Session, count: int) -> None:
 MEASURES = {
     "receive": ("flood", receive),
     "iterate": ("flood", iterate),
+    "take": ("flood", take),
     "send": ("sink", send),
+    "send-many": ("sink", send_many),
     "roundtrip": ("echo", round_trip),
 }
 
 
-async def measure(name: str, library: str, port: int, count: int) -> None:
+async def measure(name: str, library: str, port: int, count: int, size: int) -> None:
     """Print the CPU and wall seconds of ``count`` messages, then end at once."""
     path, run = MEASURES[name]
-    async with OPENERS[library](f"ws://127.0.0.1:{port}/{path}") as session:
-        await run(session, max(1, count // 20))  # warm: caches, buffers, queues
+    async with OPENERS[library](f"ws://127.0.0.1:{port}/{path}/{size}") as session:
+        await run(session, max(1, count // 20), size)  # warm: caches, buffers, queues
         wall, cpu = time.perf_counter(), time.process_time()
-        await run(session, count)
+        await run(session, count, size)
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         print(json.dumps({"cpu": cpu, "wall": wall}), flush=True)
         # How a library leaves a peer that never stops flooding is another story.
@@ -125,14 +219,15 @@ async def measure(name: str, library: str, port: int, count: int) -> None:
 
 
 def main() -> None:
-    name, library, backend, port, count, *core = sys.argv[1:]
+    name, library, backend, *numbers = sys.argv[1:]
+    port, count, size, *core = map(int, numbers)
     if core:
-        os.sched_setaffinity(0, {int(core[0])})
+        os.sched_setaffinity(0, set(core))
     try:
         if backend == "trio":
-            anyio.run(measure, name, library, int(port), int(count), backend="trio")
+            anyio.run(measure, name, library, port, count, size, backend="trio")
         else:
-            asyncio.run(measure(name, library, int(port), int(count)))
+            asyncio.run(measure(name, library, port, count, size))
     except ImportError as error:
         print(error, file=sys.stderr)
         sys.exit(MISSING)

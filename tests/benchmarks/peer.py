@@ -11,12 +11,13 @@ import base64
 import hashlib
 import os
 import socket
+import struct
 import sys
 import time
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 ANSWER_AFTER = 50e-6
-FLOOD_CHUNK = 1000  # frames handed to the kernel at once
+FLOOD_CHUNK = 64_000  # bytes handed to the kernel at once, about
 
 
 def shake_hands(connection: socket.socket) -> bytes:
@@ -42,43 +43,44 @@ def shake_hands(connection: socket.socket) -> bytes:
 
 
 def text_frame(size: int) -> bytes:
-    """Build one unmasked text frame of a short payload (RFC 6455, 5.2)."""
-    assert size < 126
-    return bytes([0x81, size]) + b"x" * size
+    """Build one unmasked text frame (RFC 6455, 5.2)."""
+    if size < 126:
+        head = struct.pack("!BB", 0x81, size)
+    elif size < 65536:
+        head = struct.pack("!BBH", 0x81, 126, size)
+    else:
+        head = struct.pack("!BBQ", 0x81, 127, size)
+    return head + b"x" * size
 
 
-def flood(connection: socket.socket) -> None:
-    """Send texts of 64 bytes until the contestant leaves."""
-    chunk = text_frame(64) * FLOOD_CHUNK
+def flood(connection: socket.socket, size: int) -> None:
+    """Send texts until the contestant leaves."""
+    frame = text_frame(size)
+    chunk = frame * max(1, FLOOD_CHUNK // len(frame))
     while True:
         connection.sendall(chunk)
 
 
-def sink(connection: socket.socket) -> None:
+def sink(connection: socket.socket, size: int) -> None:
     """Read as fast as the kernel gives, look at nothing."""
     buffer = bytearray(1 << 20)
     while connection.recv_into(buffer):
         pass
 
 
-def echo(connection: socket.socket) -> None:
-    """Answer each short text 50 us after it came, with one of the same size."""
-    data = b""
-    while True:
-        received = connection.recv(65536)
-        if not received:
-            return
-        data += received
-        # A short masked frame is 2 bytes of head, 4 of key and the payload.
-        while len(data) >= 2 and len(data) >= 6 + (data[1] & 0x7F):
-            size = data[1] & 0x7F
-            opcode, data = data[0] & 0x0F, data[6 + size :]
-            if opcode == 1:
-                due = time.perf_counter() + ANSWER_AFTER
-                answer = text_frame(size)
-                while time.perf_counter() < due:
-                    pass
-                connection.sendall(answer)
+def echo(connection: socket.socket, size: int) -> None:
+    """Answer each text 50 us after it came, with one of the same size."""
+    answer = text_frame(size)
+    expected = len(answer) + 4  # it is masked
+    came = 0
+    while received := len(connection.recv(1 << 20)):
+        came += received
+        while came >= expected:
+            came -= expected
+            due = time.perf_counter() + ANSWER_AFTER
+            while time.perf_counter() < due:
+                pass
+            connection.sendall(answer)
 
 
 SERVICES = {b"flood": flood, b"sink": sink, b"echo": echo}
@@ -94,7 +96,8 @@ def main() -> None:
     with connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            SERVICES[shake_hands(connection)](connection)
+            service, size = shake_hands(connection).split(b"/")
+            SERVICES[service](connection, int(size))
         except (BrokenPipeError, ConnectionResetError):
             return  # the contestant has measured enough
 
