@@ -31,8 +31,10 @@ hook, and ends the client.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 import anyio
 
@@ -65,6 +67,8 @@ __all__ = (
     "WebSocketError",
     "WouldBlock",
 )
+
+M = TypeVar("M")
 
 
 class Reason(StrEnum):
@@ -426,3 +430,18 @@ def whole_number(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ArgumentError(f"{name}={value!r}: give a whole number, 1 or more")
     return value
+
+
+def listed(messages: Iterable[M]) -> list[M]:
+    """
+    Return messages as a list.
+
+    Raises:
+        MessageTypeError: it is one message, which would be sent piece by piece.
+
+    """
+    if isinstance(messages, str | bytes | bytearray | memoryview | Mapping):
+        raise MessageTypeError(
+            f"{type(messages).__name__} is one message: use send(), or give a list"
+        )
+    return [*messages]

@@ -781,6 +781,9 @@ async def test_of_many_that_are_no_messages_none_is_sent(pushed: bool) -> None:
         ]:
             with pytest.raises(error):
                 await ws.send_many(["good"] * 100_000 + [bad])  # type: ignore[list-item]
+        for one in "text", b"bytes", {"a": 1}:
+            with pytest.raises(MessageTypeError, match="is one message"):
+                await ws.send_many(one)  # type: ignore[arg-type]
         await ws.send("after")
         assert await peer.until_messages(1) == ["after"]
 

@@ -406,6 +406,8 @@ async def test_if_one_of_many_cannot_be_sent_none_is(network: Network) -> None:
             await client.send_many(["a", 3])  # type: ignore[list-item]
         with pytest.raises(ArgumentError):
             await client.send_many(["a", "\ud800"])
+        with pytest.raises(MessageTypeError, match="is one message"):
+            await client.send_many("text")
         assert network.link.sent == []
 
 

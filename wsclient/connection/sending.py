@@ -22,6 +22,7 @@ from ..errors import (
     NotSent,
     Reason,
     WouldBlock,
+    listed,
 )
 from ..protocol import State, check_messages
 from .life import BREATH, ROOM
@@ -92,11 +93,12 @@ class Sending(Reading):
                 those that were not sent. All before them the kernel has.
             MaybeSent: it ended while some were on their way to the kernel; its
                 ``message`` is the list from the first of them on.
-            MessageTypeError, ArgumentError: one of them is no message; nothing is sent.
+            MessageTypeError, ArgumentError: one of them is no message, or all are one;
+                nothing is sent.
             ConcurrencyError: called from another thread.
 
         """
-        rest = [*messages]
+        rest = listed(messages)
         check_messages(rest)
         await self._breathe()
         while rest:

@@ -20,6 +20,7 @@ from ..errors import (
     Facts,
     Phase,
     Reason,
+    listed,
     whole_number,
 )
 from ..tasks import OwnedTasks
@@ -439,7 +440,7 @@ class Supervisor(Reader[T]):
         """
         check_one_of("when_down", when_down, ("wait", "raise"))
         self._guard.check_entered("send_many")
-        rest = [*items]
+        rest = listed(items)
         subprotocol = self._loop.subprotocol
         data = [encoded(subprotocol, item) for item in rest]
         await self._pace.checkpoint()
