@@ -25,6 +25,7 @@ async def test_the_log_tells_what_goes_in_and_out_cut_short(
             await ws.recv()
         await ws.send("out")
         await ws.send(memoryview(b"more"))
+        await ws.send_many(["one of many", b"and another"])
         await anyio.sleep(11)
     text = caplog.text
     assert "test < Response" in text
@@ -32,6 +33,8 @@ async def test_the_log_tells_what_goes_in_and_out_cut_short(
     assert "test < b'in'" in text
     assert "test < Ping(payload=b'?')" in text
     assert "test > 'out'" in text
+    assert "test > 'one of many'" in text
+    assert "test > b'and another'" in text
     assert "test % ping" in text
     assert "test = " in text
     assert "x" * 76 not in text

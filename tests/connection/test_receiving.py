@@ -345,11 +345,15 @@ async def test_recv_many_lets_reading_go_on(pushed: bool) -> None:
     limits = Limits(max_queue=4)
     async with connected(pushed, limits=limits) as (ws, peer), ws:
         received = list[str | bytes]()
-        for number in range(50):
+        for number in range(500):
             peer.send(f"{number}".ljust(1000))
-        while len(received) < 50:
+        await anyio.sleep(1)
+        assert ws._watch.paused_at is not None
+        received += await ws.recv_many()
+        assert ws._watch.paused_at is None
+        while len(received) < 500:
             received += await ws.recv_many(timeout=10)
-        assert [int(message) for message in received] == [*range(50)]
+        assert [int(message) for message in received] == [*range(500)]
         assert ws._queued_bytes == 0
 
 

@@ -155,6 +155,15 @@ def test_a_size_limit_is_an_integer_of_at_least_one(size: Any) -> None:
         Endpoint(Role.CLIENT, max_message_size=size)
 
 
+def test_many_messages_are_a_frame_each(us: Endpoint, peer: Endpoint) -> None:
+    many: list[str | bytes] = ["one", b"two", "three"]
+    data = us.encode_many(many)
+    assert peer.receive_data(data) == many
+    with pytest.raises(MessageTypeError):
+        us.encode_many(["good", 3])  # type: ignore[list-item]
+    assert us.encode_many([]) == b""
+
+
 def test_what_is_half_received_shows(us: Endpoint, peer: Endpoint) -> None:
     data = peer.encode("Hello")
     assert not us.half_frame

@@ -588,3 +588,13 @@ async def test_taking_many_lets_reading_go_on() -> None:
     assert queue.reading.holders
     assert len(await queue.recv_many()) == 4
     assert not queue.reading.holders
+
+
+async def test_many_whole_messages_tell_their_own_sizes() -> None:
+    queue = Queue(Overflow.PAUSE, max_messages=3, plain=True)
+    sink = queue.sink(Wire(), Flow(0.0), timed=False)  # type: ignore[arg-type]
+    sink(["a", "bc", "def"])
+    assert queue.reading.holders
+    assert await queue.recv_many() == ["a", "bc", "def"]
+    assert not queue.reading.holders
+    assert queue._bytes == 0
