@@ -87,26 +87,19 @@ class Receiving(Reading):
             ConcurrencyError: another task is receiving, or another thread called.
 
         """
-        self._check_thread()
-        if timeout is not None:
-            seconds("timeout", timeout)
         if max_messages is not None:
             whole_number("max_messages", max_messages)
-        await self._breathe()
-        if self._receiving:
-            raise self._second_receiver()
+        first = await self.recv(timeout)
         queue = self._queue
-        if not queue:
-            await self._wait_message(timeout)
-        if max_messages is None or max_messages >= len(queue):
-            messages = [*queue]
+        if max_messages is None or max_messages > len(queue):
+            more = [*queue]
             queue.clear()
         else:
-            messages = [queue.popleft() for _ in range(max_messages)]
-        self._queued_bytes -= sum(map(len, messages))
+            more = [queue.popleft() for _ in range(max_messages - 1)]
+        self._queued_bytes -= sum(map(len, more))
         if self._watch.paused_at is not None and len(queue) <= self._low:
             self._resume_when_half_empty()
-        return messages
+        return [first, *more]
 
     async def receive(self) -> str | bytes:
         """Receive the next message: :meth:`recv` as anyio's streams call it."""
