@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from copy import copy
+from dataclasses import dataclass
 
 from ..transport.sockets import BUFFER_SIZE
 
@@ -13,6 +14,19 @@ __all__ = ("Pipe",)
 Clock = Callable[[], float]
 
 _SEGMENT = 1460  # bytes: TCP over Ethernet
+
+
+@dataclass(slots=True)
+class _Failure:
+    """An error that is met from some moment on."""
+
+    due: float
+    error: OSError
+
+    def given(self) -> OSError:
+        """Give it away and keep a copy: one that was raised keeps its frames."""
+        error, self.error = self.error, copy(self.error)
+        return error
 
 
 class Pipe:
@@ -57,8 +71,8 @@ class Pipe:
         self._stalled = False
         self._silences: set[object] = set()
         self._fin: float | None = None  # when the EOF arrives
-        self._error: tuple[float, OSError] | None = None  # what reading meets, and when
-        self._refusal: tuple[float, OSError] | None = None  # what sending meets
+        self._error: _Failure | None = None  # what reading meets
+        self._refusal: _Failure | None = None  # what sending meets
         self._cut: tuple[int, OSError | None] | None = None
         self._watchers: list[Callable[[], None]] = []
 
@@ -120,13 +134,13 @@ class Pipe:
         if losing:
             self._segments.clear()
             self._held = 0
-        self._error = self._clock() + self.latency, error
+        self._error = _Failure(self._clock() + self.latency, error)
         self.refuse(error)
 
     def refuse(self, error: OSError, *, after: float = 0.0) -> None:
         """Let sending meet the error, from ``after`` seconds on."""
         if self._refusal is None:
-            self._refusal = self._clock() + after, copy(error)
+            self._refusal = _Failure(self._clock() + after, copy(error))
             self._changed()
 
     def cut_at(self, count: int, error: OSError | None = None) -> None:
@@ -145,10 +159,8 @@ class Pipe:
     def send(self, data: bytes | memoryview) -> int:
         if self.departure() > self._clock():
             raise BlockingIOError
-        if self._refusal is not None and self._refusal[0] <= self._clock():
-            due, error = self._refusal
-            self._refusal = due, copy(error)  # one that was raised keeps its frames
-            raise error
+        if self._refusal is not None and self._refusal.due <= self._clock():
+            raise self._refusal.given()
         taken = bytes(data[: self._room()])
         self.sent += taken
         passed = taken
@@ -170,7 +182,7 @@ class Pipe:
             if error is None:
                 self.eof()
             elif self._error is None:
-                self._error = self._pass(0), error
+                self._error = _Failure(self._pass(0), error)
                 self._changed()
 
     def _pass(self, size: int) -> float:
@@ -185,10 +197,8 @@ class Pipe:
         if self.arrival() > self._clock():
             raise BlockingIOError
         if not self._segments:
-            if self._error is not None and self._error[0] <= self._clock():
-                due, error = self._error
-                self._error = due, copy(error)
-                raise error
+            if self._error is not None and self._error.due <= self._clock():
+                raise self._error.given()
             return 0
         arrival, data = self._segments.popleft()
         count = min(len(data), len(buffer), self.chunk or len(data))
@@ -206,7 +216,7 @@ class Pipe:
             return float("inf")
         if self._segments:
             return self._segments[0][0]
-        ends = [self._error[0]] if self._error is not None else []
+        ends = [self._error.due] if self._error is not None else []
         ends += [self._fin] if self._fin is not None else []
         return min(ends, default=float("inf"))
 
@@ -214,7 +224,7 @@ class Pipe:
         """When sending takes something or meets an error; maybe never."""
         if self._room() > 0 and not self._stalled:
             return self._clock()
-        return self._refusal[0] if self._refusal is not None else float("inf")
+        return self._refusal.due if self._refusal is not None else float("inf")
 
     def _room(self) -> int:
         return max(self._capacity, 1 if self._wanted else 0) - self._held
