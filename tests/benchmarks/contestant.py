@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -27,26 +27,37 @@ MISSING = 3  # exit status: this library is not installed
 @dataclass(frozen=True, slots=True)
 class Session:
     """
-    One open connection: the three calls every library has, and what some have.
+    One open connection, as the calls that a library has.
 
     ``take(n)`` receives n messages as fast as the library can give them;
     ``send_many`` sends a list of them.
 
     """
 
-    recv: Callable[[], Awaitable[object]]
-    send: Callable[[str], Awaitable[object]]
-    messages: AsyncIterator[object]
+    recv: Callable[[], Awaitable[object]] | None = None
+    send: Callable[[str], Awaitable[object]] | None = None
+    messages: AsyncIterator[object] | None = None
     take: Callable[[int], Awaitable[object]] | None = None
     send_many: Callable[[list[str]], Awaitable[object]] | None = None
 
 
 @asynccontextmanager
-async def open_websockets(url: str) -> AsyncIterator[Session]:
+async def opened(making: Any) -> AsyncIterator[Session]:
+    """Enter what ``websockets``, and who has its interface, give for a connection."""
+    async with making as ws:
+        yield Session(ws.recv, ws.send, aiter(ws))
+
+
+def open_websockets(url: str) -> AbstractAsyncContextManager[Session]:
     from websockets.asyncio.client import connect
 
-    async with connect(url, compression=None, max_queue=QUEUE, proxy=None) as ws:
-        yield Session(ws.recv, ws.send, aiter(ws))
+    return opened(connect(url, compression=None, max_queue=QUEUE, proxy=None))
+
+
+def open_picows(url: str) -> AbstractAsyncContextManager[Session]:
+    from picows.websockets.asyncio.client import connect
+
+    return opened(connect(url, compression=None, max_queue=QUEUE, proxy=None))
 
 
 @asynccontextmanager
@@ -64,34 +75,28 @@ async def open_trio_websocket(url: str) -> AsyncIterator[Session]:
 
 
 @asynccontextmanager
-async def open_connection(url: str) -> AsyncIterator[Session]:
-    from wsclient import connect
-
-    async with connect(url, compression=None) as ws:
+async def opened_of_ours(making: Any) -> AsyncIterator[Session]:
+    """Enter a connection or a client."""
+    async with making as ws:
         take = partial(in_batches, ws.recv_many)
         yield Session(ws.recv, ws.send, aiter(ws), take, ws.send_many)
 
 
-@asynccontextmanager
-async def open_client(url: str) -> AsyncIterator[Session]:
+def open_connection(url: str) -> AbstractAsyncContextManager[Session]:
+    from wsclient import connect
+
+    return opened_of_ours(connect(url, compression=None))
+
+
+def open_client(url: str) -> AbstractAsyncContextManager[Session]:
     from wsclient import Client
 
-    async with Client(url, compression=None) as client:
-        take = partial(in_batches, client.recv_many)
-        yield Session(client.recv, client.send, aiter(client), take, client.send_many)
+    return opened_of_ours(Client(url, compression=None))
 
 
 async def in_batches(recv_many: Callable[[], Awaitable[Any]], count: int) -> None:
     while count > 0:
         count -= len(await recv_many())
-
-
-@asynccontextmanager
-async def open_picows(url: str) -> AsyncIterator[Session]:
-    from picows.websockets.asyncio.client import connect
-
-    async with connect(url, compression=None, max_queue=QUEUE, proxy=None) as ws:
-        yield Session(ws.recv, ws.send, aiter(ws))
 
 
 @asynccontextmanager
@@ -116,23 +121,12 @@ async def open_picows_callbacks(url: str) -> AsyncIterator[Session]:
         listener.left = count
         await listener.done
 
-    async def send(message: str) -> None:
-        transport.send(WSMsgType.TEXT, message.encode())
-
     async def send_many(messages: list[str]) -> None:
         for message in messages:
             transport.send(WSMsgType.TEXT, message.encode())
         await asyncio.sleep(0)
 
-    async def recv() -> None:
-        await take(1)
-
-    yield Session(recv, send, aiter(iterator()), take, send_many)
-
-
-async def iterator() -> AsyncIterator[object]:
-    raise NotImplementedError("callbacks are not iterated")
-    yield
+    yield Session(take=take, send_many=send_many)
 
 
 @asynccontextmanager
@@ -159,11 +153,13 @@ OPENERS = {
 
 async def receive(session: Session, count: int, size: int) -> None:
     recv = session.recv
+    assert recv is not None
     for _ in range(count):
         await recv()
 
 
 async def iterate(session: Session, count: int, size: int) -> None:
+    assert session.messages is not None
     async for _ in session.messages:
         count -= 1
         if not count:
@@ -177,6 +173,7 @@ async def take(session: Session, count: int, size: int) -> None:
 
 async def send(session: Session, count: int, size: int) -> None:
     call, message = session.send, "x" * size
+    assert call is not None
     for _ in range(count):
         await call(message)
 
@@ -190,6 +187,8 @@ async def send_many(session: Session, count: int, size: int) -> None:
 
 async def round_trip(session: Session, count: int, size: int) -> None:
     call, recv, message = session.send, session.recv, "x" * size
+    assert call is not None
+    assert recv is not None
     for _ in range(count):
         await call(message)
         await recv()
