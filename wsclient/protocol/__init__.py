@@ -21,7 +21,8 @@ from .events import (
 )
 from .headers import check_header, check_subprotocol
 from .limits import Limits
-from .messages import Delivery, check_messages
+from .messages import check_messages
+from .reader import Delivery
 from .state import Role, State
 from .uri import URI, parse_uri
 

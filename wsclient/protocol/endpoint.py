@@ -22,7 +22,8 @@ from .frames import (
 from .handshake import ClientHandshake, ServerHandshake
 from .headers import check_subprotocols
 from .limits import Limits, checked_size
-from .messages import Delivery, KeyPool, MessageReader, MessageWriter
+from .messages import Data, KeyPool, MessageWriter
+from .reader import Delivery, MessageReader
 from .state import Input, Role, State, next_state
 from .uri import URI
 
@@ -424,12 +425,7 @@ class Endpoint:
 
     # Sending
 
-    def encode(
-        self,
-        message: str | bytes | bytearray | memoryview,
-        *,
-        compress: bool | None = None,
-    ) -> bytes:
+    def encode(self, message: Data, *, compress: bool | None = None) -> bytes:
         """
         Return a whole message as one frame.
 
