@@ -9,6 +9,7 @@ from typing import Protocol
 import pytest
 from hypothesis import HealthCheck, settings
 
+from wsclient.errors import ArgumentError
 from wsclient.protocol import Deflate, Endpoint, Event, Limits, Role, parse_uri
 
 # The same examples on every run, and no judgement by the clock of a busy machine.
@@ -128,3 +129,14 @@ def from_server() -> Frames:
 @pytest.fixture(scope="session")
 def from_client() -> Frames:
     return Frames(KEY)
+
+
+@pytest.fixture(scope="session", params=["zlib", "isal", "zlib-ng"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """What compresses and inflates."""
+    name = str(request.param)
+    try:
+        Deflate(backend=name)
+    except ArgumentError as error:  # there is no wheel of it for every machine
+        pytest.skip(str(error))
+    return name

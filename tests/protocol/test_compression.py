@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from hashlib import shake_128
 from itertools import combinations_with_replacement, product
 
@@ -34,11 +35,11 @@ def frame(role: Role, from_client: Frame, from_server: Frame) -> Frame:
 
 
 @pytest.fixture
-def end(role: Role, pair: Pair) -> Callable[..., Endpoint]:
+def end(role: Role, pair: Pair, backend: str) -> Callable[..., Endpoint]:
     """Make the end under test, with compression agreed on."""
 
     def make(client: Deflate = OPEN, server: Deflate = OPEN) -> Endpoint:
-        ends = pair(client, server)
+        ends = pair(replace(client, backend=backend), replace(server, backend=backend))
         return ends[0 if role is Role.CLIENT else 1]
 
     return make

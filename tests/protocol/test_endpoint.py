@@ -453,9 +453,11 @@ def test_endpoints_share_their_keys_unless_they_have_a_source(pair: Pair) -> Non
 # Messages in parts
 
 
-@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize(
+    ("compressed", "cut"), [(False, 0), (True, 0), (True, 8)], ids=str
+)
 def test_an_endpoint_stops_at_what_is_too_large_if_asked(
-    pair: Pair, compressed: bool
+    pair: Pair, compressed: bool, cut: int
 ) -> None:
     client, _ = pair(Deflate(), Deflate())  # any server of these settings
     data = client.encode("x" * 11, compress=compressed) + client.encode("next")
@@ -467,7 +469,8 @@ def test_an_endpoint_stops_at_what_is_too_large_if_asked(
             Endpoint(Role.CLIENT, deflate=Deflate()).connect(parse_uri("ws://a/"))
         )
         server.accept()
-        assert server.receive_data(data) == []
+        assert server.receive_data(data[:cut]) == []
+        assert server.receive_data(data[cut:]) == []
         assert server.held
         if wanted:
             server.decide(Delivery.IN_PARTS)

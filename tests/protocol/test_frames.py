@@ -13,6 +13,7 @@ from wsclient.protocol.frames import (
     FrameHeader,
     Violation,
     cut,
+    maybe_read_compressed,
     maybe_read_header,
     pack_close,
     read_close,
@@ -53,6 +54,41 @@ def test_a_header_is_read_once_it_is_whole(data: str, header: FrameHeader) -> No
     assert read_header(masked, masked=True) == header._replace(
         key=KEY, start=len(masked)
     )
+
+
+HEADS = st.builds(
+    lambda first, second, length: bytes([first, second]) + length,
+    st.sampled_from([0xC1, 0xC2]) | st.integers(0, 255),
+    st.sampled_from([0x00, 0x05, 0x7D, 0x7E, 0x7F, 0x85, 0xFE, 0xFF])
+    | st.integers(0, 255),
+    st.sampled_from([b"", b"\0\x7d", b"\0\x7e", bytes(8), bytes(5) + b"\1\0\0"]),
+)
+
+
+@given(head=HEADS, size=st.integers(0, 200), masked=st.booleans())
+def test_a_compressed_message_in_one_frame_is_read_as_its_header_says(
+    head: bytes, size: int, masked: bool
+) -> None:
+    data = b"?" + head + (bytes(range(200)) + bytes(70_000))[:size]
+    if head[2:] == bytes(5) + b"\1\0\0":
+        data += bytes(70_000)
+    try:
+        header = maybe_read_header(data, 1, masked=masked, compression=True)
+    except Violation:
+        header = None
+    found = maybe_read_compressed(data, 1, masked=masked)
+    if (
+        header is None
+        or not (header.compressed and header.fin)
+        or header.start + header.length > len(data)
+    ):
+        assert found is None
+    else:
+        end = header.start + header.length
+        payload = data[header.start : end]
+        if masked:
+            payload = bytes(b ^ header.key[i & 3] for i, b in enumerate(payload))
+        assert found == (header.opcode, payload, end)
 
 
 def test_the_bit_for_compression_is_read_where_it_was_agreed_on() -> None:

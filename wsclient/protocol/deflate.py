@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
-from typing import Protocol
+from zlib import Z_SYNC_FLUSH
 
 from ..errors import ArgumentError
+from .backends import (
+    Compressor,
+    Decompressor,
+    check_backend,
+    for_deflating,
+    for_inflating,
+)
 from .codes import CloseCode
 from .frames import Violation
 from .headers import Extension
@@ -40,7 +46,8 @@ class Deflate:
     Settings of permessage-deflate (RFC 7692).
 
     The defaults are modest in memory: 12 bits and memory level 5 make about 50 KiB
-    for a connection that has sent and received compressed messages, nothing before.
+    for a connection that has sent and received compressed messages, nothing before and
+    nothing after its end. The optional backends are faster and take more.
 
     Args:
         server_no_context_takeover: the server compresses each message by itself.
@@ -50,14 +57,17 @@ class Deflate:
         client_max_window_bits: the client's window is at most this, 8 to 15; None
             on a client keeps the server from asking for less, on a server asks for
             nothing.
-        level: zlib's level, -1 (its default, 6) or 0 to 9.
+        level: how hard to compress, on zlib's scale: -1 (its default, 6) or 0 to 9.
         mem_level: zlib's memory level, 1 to 9.
-        threshold: messages of fewer bytes are not compressed.
+        threshold: messages of fewer bytes are not compressed, unless ``send()`` says
+            so.
         fallback: a client also offers compression without a limit on the server, as
             second choice, for the many servers that can keep none.
+        backend: what compresses and inflates: "zlib", "isal", "zlib-ng", or "auto" for
+            the fastest installed that compresses about as well as zlib at this level.
 
     Raises:
-        ArgumentError: a number is out of range.
+        ArgumentError: a number is out of range, or the backend is not installed.
 
     """
 
@@ -69,8 +79,10 @@ class Deflate:
     mem_level: int = 5
     threshold: int = 0
     fallback: bool = True
+    backend: str = "auto"
 
     def __post_init__(self) -> None:
+        check_backend(self.backend)
         for name in ("server_max_window_bits", "client_max_window_bits"):
             bits = getattr(self, name)
             if bits is not None and not _within(bits, 8, 15):
@@ -262,11 +274,6 @@ def _within(value: object, low: int, high: int) -> bool:
     return isinstance(value, int) and low <= value <= high
 
 
-class _Compressor(Protocol):
-    def compress(self, data: bytes, /) -> bytes: ...
-    def flush(self, mode: int = ..., /) -> bytes: ...
-
-
 class Deflater:
     """Compresses our messages (7.2.1); its context is created on first use."""
 
@@ -274,6 +281,7 @@ class Deflater:
         "_bits",
         "_compressor",
         "_level",
+        "_library",
         "_mem_level",
         "_takeover",
         "threshold",
@@ -284,26 +292,30 @@ class Deflater:
         # can read 9.
         self._bits = max(bits, 9)
         self._takeover = takeover
-        self._level = settings.level
+        self._library, self._level = for_deflating(settings.backend, settings.level)
         self._mem_level = settings.mem_level
-        self._compressor: _Compressor | None = None
+        self._compressor: Compressor | None = None
         self.threshold = settings.threshold
 
     def compress(self, data: bytes, *, last: bool) -> bytes:
         """Compress a fragment of a message, the last one up to its end."""
         compressor = self._compressor
         if compressor is None:
-            compressor = self._compressor = zlib.compressobj(
-                level=self._level, wbits=-self._bits, memLevel=self._mem_level
-            )
+            compressor = self._compressor = self._new()
         compressed = compressor.compress(data)
         if not last:
             return compressed
-        compressed += compressor.flush(zlib.Z_SYNC_FLUSH)
+        compressed += compressor.flush(Z_SYNC_FLUSH)
         if not self._takeover:
             self._compressor = None
         # 7.2.3.6: zlib says nothing when there is nothing new to flush.
         return compressed[:-4] or b"\x00"
+
+    def _new(self) -> Compressor:
+        compressor: Compressor = self._library.compressobj(
+            level=self._level, wbits=-self._bits, memLevel=self._mem_level
+        )
+        return compressor
 
 
 class Inflater:
@@ -312,19 +324,23 @@ class Inflater:
     __slots__ = (
         "_bits",
         "_decompressor",
+        "_error",
         "_fed",
         "_input",
+        "_library",
         "_streams",
         "_takeover",
         "more",
     )
 
-    def __init__(self, *, bits: int, takeover: bool) -> None:
+    def __init__(self, *, bits: int, takeover: bool, backend: str = "auto") -> None:
         # A window larger than the peer's reads the same; peers whose zlib took 9
         # for 8 exist.
         self._bits = max(bits, 9)
         self._takeover = takeover
-        self._decompressor: zlib._Decompress | None = None
+        self._library = for_inflating(backend)
+        self._error: type[Exception] = self._library.error
+        self._decompressor: Decompressor | None = None
         # Of the message in progress: input not used yet, whether its stream lacks the
         # tail, and streams ended.
         self._input = b""
@@ -355,15 +371,35 @@ class Inflater:
                 self._fed = False
                 self._input = _TAIL
                 inflated += self._inflate(size and size - len(inflated))
-        except zlib.error:
-            raise Violation(
-                CloseCode.INVALID_PAYLOAD_DATA, "a compressed message is corrupt"
-            ) from None
+        except self._error:
+            raise _corrupt() from None
         if last and not self.more:
             self._fed = False
             self._streams = 0
             if not self._takeover:
                 self._decompressor = None
+        return inflated
+
+    def inflate_whole(self, data: bytes, size: int) -> bytes:
+        """Inflate a message that has come at once: as :meth:`inflate`, but sooner."""
+        decompressor = self._decompressor
+        if decompressor is None or not data:
+            return self.inflate(data, last=True, size=size)
+        try:
+            inflated = decompressor.decompress(data + _TAIL, size)
+        except self._error:
+            raise _corrupt() from None
+        eof = decompressor.eof
+        full = 0 < size <= len(inflated)
+        if eof or full:
+            # Behind a final block comes another stream, or nothing: what is left of
+            # the tail is put back later.
+            rest = decompressor.unused_data if eof else decompressor.unconsumed_tail
+            self._fed = len(rest) >= len(_TAIL)
+            self._leave(eof, rest[: -len(_TAIL)] if self._fed else rest, full)
+            if not self.more:
+                room = size and size - len(inflated)
+                inflated += self.inflate(b"", last=True, size=room)
         return inflated
 
     def _inflate(self, size: int) -> bytes:
@@ -372,29 +408,40 @@ class Inflater:
         while self._input or self.more:
             decompressor = self._decompressor
             if decompressor is None:
-                decompressor = self._decompressor = zlib.decompressobj(-self._bits)
+                decompressor = self._decompressor = self._new()
             room = size and size - len(inflated)
             inflated += decompressor.decompress(self._input, room)
             full = 0 < size <= len(inflated)
             if decompressor.eof:
-                self._end_stream(decompressor.unused_data)
-                self.more = full and bool(self._input)
+                self._leave(True, decompressor.unused_data, full)
             else:
-                self._input = decompressor.unconsumed_tail
-                self.more = full  # zlib may hold output back even without input
+                self._leave(False, decompressor.unconsumed_tail, full)
             if full:
                 break
         return inflated
 
-    def _end_stream(self, rest: bytes) -> None:
-        self._decompressor = None
+    def _leave(self, eof: bool, rest: bytes, full: bool) -> None:
+        """Keep what was not used, for the stream or for the one behind it."""
         self._input = rest
+        if not eof:
+            self.more = full  # zlib may hold output back even without input
+            return
+        self.more = full and bool(rest)
+        self._decompressor = None
         self._streams += 1
         if self._streams > _MAX_STREAMS:
             raise Violation(
                 CloseCode.POLICY_VIOLATION,
                 "a compressed message is made of too many streams",
             )
+
+    def _new(self) -> Decompressor:
+        decompressor: Decompressor = self._library.decompressobj(-self._bits)
+        return decompressor
+
+
+def _corrupt() -> Violation:
+    return Violation(CloseCode.INVALID_PAYLOAD_DATA, "a compressed message is corrupt")
 
 
 def contexts(
@@ -411,7 +458,9 @@ def contexts(
         takeover = ours[1] and not settings.client_no_context_takeover
     else:
         takeover = ours[1]
-    inflater = Inflater(bits=theirs[0] or 15, takeover=theirs[1])
+    inflater = Inflater(
+        bits=theirs[0] or 15, takeover=theirs[1], backend=settings.backend
+    )
     if ours[0] == 8:
         # zlib cannot compress with a window of 256 bytes; section 6 lets us send every
         # message as it is.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..errors import ArgumentError, Close
+from .codec import mask
 from .codes import CloseCode
 
 __all__ = (
@@ -20,6 +21,7 @@ __all__ = (
     "Violation",
     "control_payload",
     "cut",
+    "maybe_read_compressed",
     "maybe_read_header",
     "pack_close",
     "read_close",
@@ -112,6 +114,42 @@ def maybe_read_header(
     return FrameHeader(
         bool(first & FIN), bool(first & RSV1), opcode, length, key, start
     )
+
+
+def maybe_read_compressed(
+    data: bytes, position: int, *, masked: bool
+) -> tuple[int, bytes, int] | None:
+    """
+    Read a compressed message that is whole in one frame: opcode, payload, end.
+
+    None stands for whatever else is there, right or wrong:
+    :func:`maybe_read_header` tells.
+
+    """
+    first = data[position]
+    if (first != 0xC1 and first != 0xC2) or position + 1 == len(data):
+        return None
+    length = data[position + 1] - 0x80 if masked else data[position + 1]
+    start = position + 2
+    if length > 125:
+        size, least = (2, 126) if length == 126 else (8, 65536)
+        if length > 127:
+            return None
+        length = int.from_bytes(data[start : start + size], "big")
+        start += size
+        if length < least:
+            return None
+    elif length < 0:
+        return None
+    if masked:
+        start += 4
+    end = start + length
+    if end > len(data):
+        return None
+    payload = data[start:end]
+    if masked:
+        payload = mask(payload, data[start - 4 : start])
+    return first & 0x0F, payload, end
 
 
 def read_close(payload: bytes) -> Close:

@@ -18,6 +18,7 @@ from .frames import (
     TEXT,
     FrameHeader,
     Violation,
+    maybe_read_compressed,
     maybe_read_header,
     read_close,
 )
@@ -50,6 +51,7 @@ class MessageReader:
     """
 
     __slots__ = (
+        "_bound",
         "_checked",
         "_compressed",
         "_controls",
@@ -87,6 +89,9 @@ class MessageReader:
         self._masked = masked
         self._hold = hold_oversized
         self._limit = sys.maxsize if max_message_size is None else max_message_size
+        # To inflate at most: one byte more than the limit tells "exactly" from "too
+        # much"; 0 is no bound.
+        self._bound = 0 if max_message_size is None else max_message_size + 1
         self._max_fragments = limits.max_fragments
         self._max_controls = limits.max_control_backlog
         self._inflater = inflater
@@ -167,6 +172,11 @@ class MessageReader:
                 position = scan(data, position, self._limit, self._masked, events)
                 if position == end:
                     return
+                if self._inflater is not None:
+                    begin = position
+                    position = self._scan_compressed(data, begin, events)
+                    if position != begin:
+                        continue
             header = maybe_read_header(
                 data,
                 position,
@@ -273,20 +283,17 @@ class MessageReader:
             else:
                 self._pass_on(chunk, last, events)
         except UnicodeDecodeError:
-            raise Violation(
-                CloseCode.INVALID_PAYLOAD_DATA, "a text message is not UTF-8"
-            ) from None
+            raise _no_utf8() from None
 
     def _keep(self, chunk: bytes, last: bool, events: list[Event]) -> None:
         payload = self._payload
         assert payload is not None
         if self._compressed:
             assert self._inflater is not None
-            room = self._limit - len(payload)
-            # One byte more than there is room for tells "exactly" from "too much".
-            size = 0 if self._limit == sys.maxsize else room + 1
+            had = len(payload)
+            size = self._bound and self._bound - had
             chunk = self._inflater.inflate(chunk, last=last, size=size)
-            if len(chunk) > room:
+            if had + len(chunk) > self._limit:
                 payload += chunk
                 self._stop_at_oversized("a compressed message")
                 return
@@ -302,6 +309,28 @@ class MessageReader:
             # 8.1: fail as soon as no continuation could make it UTF-8.
             unchecked = payload[self._checked :]
             self._checked += decode_whole(unchecked, fin=False)[1]
+
+    def _scan_compressed(self, data: bytes, position: int, events: list[Event]) -> int:
+        """Take messages as ``scan()`` does, but the compressed ones."""
+        inflater = self._inflater
+        assert inflater is not None
+        end, masked, bound = len(data), self._masked, self._bound
+        try:
+            while position < end:
+                frame = maybe_read_compressed(data, position, masked=masked)
+                if frame is None:
+                    break
+                opcode, payload, position = frame
+                message = inflater.inflate_whole(payload, bound)
+                if 0 < bound <= len(message):
+                    self._begin(FrameHeader(True, True, opcode, 0, b"", position))
+                    self._payload = bytearray(message)  # it may be told in parts yet
+                    self._stop_at_oversized("a compressed message")
+                    break
+                events.append(message.decode() if opcode == TEXT else message)
+        except UnicodeDecodeError:
+            raise _no_utf8() from None
+        return position
 
     def _pass_on(self, chunk: bytes, last: bool, events: list[Event]) -> None:
         """Tell or drop a part; what inflates to more than a piece is held."""
@@ -350,6 +379,10 @@ def decode_whole(data: bytearray, *, fin: bool) -> tuple[str, int]:
     if data[size : size + 1] == b"\xed" and data[size + 1 :] > b"\x9f":
         utf_8_decode(data, "strict", True)
     return text, size
+
+
+def _no_utf8() -> Violation:
+    return Violation(CloseCode.INVALID_PAYLOAD_DATA, "a text message is not UTF-8")
 
 
 def _too_big(what: str) -> Violation:
