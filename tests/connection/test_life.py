@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 
 import anyio
 import anyio.lowlevel
@@ -20,7 +22,16 @@ from wsclient.errors import (
     Phase,
     Reason,
 )
-from wsclient.protocol import CloseReceived, Limits, Ping, Pong, Role, State
+from wsclient.protocol import (
+    CloseReceived,
+    Deflate,
+    Endpoint,
+    Limits,
+    Ping,
+    Pong,
+    Role,
+    State,
+)
 
 from .peer import QUIET, Certificates, Peer, connected
 
@@ -213,6 +224,37 @@ async def test_every_end_tells_what_is_known_of_it(pushed: bool, end: End) -> No
         assert error.idle is not None
         assert error.code == (end.received.code if end.received else 1006)
         assert ws.state is State.CLOSED
+
+
+def contexts_in(endpoint: Endpoint) -> list[str]:
+    """Return what compresses or inflates, wherever an endpoint keeps it."""
+    kinds = []
+    seen = set[int]()
+    found: list[object] = [endpoint]
+    while found:
+        item = found.pop()
+        if id(item) not in seen and not isinstance(item, type | ModuleType):
+            seen.add(id(item))
+            found += gc.get_referents(item)
+            kinds.append(type(item).__name__)
+    return sorted(kind.strip("_") for kind in kinds if kind.endswith("ompress"))
+
+
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.act.__name__)
+async def test_no_context_of_compression_outlives_the_connection(
+    pushed: bool, end: End
+) -> None:
+    """Nor is there one before the first message that is compressed."""
+    async with connected(pushed, deflate=Deflate()) as (ws, peer), ws:
+        assert contexts_in(ws._endpoint) == []
+        await ws.send("compressed")
+        assert contexts_in(ws._endpoint) == ["Compress"]
+        peer.send("last words")
+        assert await ws.recv() == "last words"
+        assert contexts_in(ws._endpoint) == ["Compress", "Decompress"]
+        await end.act(ws, peer)
+        await ws.wait_ended()
+        assert contexts_in(ws._endpoint) == []
 
 
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.act.__name__)

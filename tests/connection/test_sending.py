@@ -313,6 +313,71 @@ async def test_sends_cancelled_at_random_leave_whole_messages_in_order(
             assert own == sorted(set(own))
 
 
+# -- compression ------------------------------------------------------------------
+
+
+async def send(ws: Connection, message: str, compress: bool | None) -> None:
+    await ws.send(message, compress=compress)
+
+
+async def send_many(ws: Connection, message: str, compress: bool | None) -> None:
+    await ws.send_many([message], compress=compress)
+
+
+async def send_nowait(ws: Connection, message: str, compress: bool | None) -> None:
+    ws.send_nowait(message, compress=compress)
+
+
+async def send_in_fragments(
+    ws: Connection, message: str, compress: bool | None
+) -> None:
+    await ws.send([message[:500], message[500:]], compress=compress)
+
+
+@pytest.mark.parametrize("how", [send, send_many, send_nowait, send_in_fragments])
+@pytest.mark.parametrize(
+    ("threshold", "compress", "smaller"),
+    [
+        (0, None, True),
+        (0, True, True),
+        (0, False, False),
+        (2000, True, True),
+        (2000, False, False),
+    ],
+)
+async def test_each_call_may_say_whether_it_is_compressed(
+    pushed: bool,
+    how: Callable[[Connection, str, bool | None], Awaitable[None]],
+    threshold: int,
+    compress: bool | None,
+    smaller: bool,
+) -> None:
+    deflate = Deflate(threshold=threshold)
+    async with connected(pushed, deflate=deflate) as (ws, peer), ws:
+        for number in range(1, 3):
+            before = ws._written
+            await how(ws, "x" * 1000, compress)
+            assert await peer.until_messages(number) == ["x" * 1000] * number
+            assert (ws._written - before < 200) is smaller
+
+
+async def test_below_the_threshold_a_message_is_sent_as_it_is(pushed: bool) -> None:
+    async with connected(pushed, deflate=Deflate(threshold=2000)) as (ws, _), ws:
+        for how in (send, send_many, send_nowait):
+            before = ws._written
+            await how(ws, "x" * 1000, None)
+            assert ws._written - before > 1000
+
+
+async def test_where_compression_was_not_agreed_on_asking_for_it_does_nothing(
+    pushed: bool,
+) -> None:
+    async with connected(pushed) as (ws, peer), ws:
+        for how in (send, send_many, send_nowait, send_in_fragments):
+            await how(ws, "x" * 1000, True)
+        assert await peer.until_messages(4) == ["x" * 1000] * 4
+
+
 # -- without waiting --------------------------------------------------------------
 
 

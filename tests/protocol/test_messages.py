@@ -106,8 +106,11 @@ def test_fragments_are_frames_of_one_message(from_server: Frame) -> None:
 def test_the_threshold_decides_unless_the_call_does(
     size: int, compress: bool | None, expected: bool
 ) -> None:
-    frame = make_writer(Deflate(threshold=10)).message("x" * size, compress)
-    assert frame[0] == (0xC1 if expected else 0x81)
+    first = 0xC1 if expected else 0x81
+    writer = make_writer(Deflate(threshold=10))
+    assert writer.message("x" * size, compress)[0] == first
+    assert writer.messages(["x" * size], compress)[0] == first
+    assert writer.fragment("x" * size, fin=True, compress=compress)[0] == first
 
 
 def test_without_agreement_nothing_is_compressed() -> None:
@@ -115,13 +118,21 @@ def test_without_agreement_nothing_is_compressed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "fin", "expected"), [(9, True, False), (10, True, True), (0, False, True)]
+    ("size", "fin", "compress", "expected"),
+    [
+        (9, True, None, False),
+        (10, True, None, True),
+        (0, False, None, True),
+        (0, False, True, True),
+        (100, False, False, False),
+    ],
 )
 def test_a_fragmented_message_is_compressed_unless_it_is_known_to_be_small(
-    size: int, fin: bool, expected: bool
+    size: int, fin: bool, compress: bool | None, expected: bool
 ) -> None:
     writer = make_writer(Deflate(threshold=10))
-    assert bool(writer.fragment("x" * size, fin=fin)[0] & 0x40) is expected
+    first = writer.fragment("x" * size, fin=fin, compress=compress)[0]
+    assert bool(first & 0x40) is expected
     if not fin:
         assert writer.fragment("", fin=True)[0] == 0x80
 

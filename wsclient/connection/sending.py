@@ -45,7 +45,7 @@ Sendable = (
 class Sending(Reading):
     """The part of a connection that sends."""
 
-    async def send(self, message: Sendable) -> None:
+    async def send(self, message: Sendable, *, compress: bool | None = None) -> None:
         """
         Send a message: text for ``str``, binary for bytes-like objects.
 
@@ -58,6 +58,9 @@ class Sending(Reading):
         are cancelled after the first, fail the connection with 1011: half a message
         cannot be taken back.
 
+        ``compress`` says whether to compress this message, instead of the ``threshold``
+        of :class:`Deflate`; True does nothing where compression was not agreed on.
+
         Raises:
             NotSent: the connection ended, or had ended, before anything left.
             MaybeSent: it ended while the message was on its way to the kernel.
@@ -66,11 +69,11 @@ class Sending(Reading):
 
         """
         if not isinstance(message, str | bytes | bytearray | memoryview):
-            await self._send_fragments(message)
+            await self._send_fragments(message, compress)
             return
         if not self.ready:
             await self._wait_turn(message)
-        if not self.commit(message):  # pyright: ignore[reportArgumentType] - no view of str
+        if not self.commit(message, compress):  # pyright: ignore[reportArgumentType] - no view of str
             await self._flush(message)
             return
         self._calls += 1
@@ -79,14 +82,18 @@ class Sending(Reading):
             await checkpoint()
 
     async def send_many(
-        self, messages: Iterable[str | bytes | bytearray | memoryview]
+        self,
+        messages: Iterable[str | bytes | bytearray | memoryview],
+        *,
+        compress: bool | None = None,
     ) -> None:
         """
         Send messages, in order, as few writes as possible.
 
         For floods: it costs a fraction of as many :meth:`send`. Other tasks' messages
         may come between. It returns when the kernel has them all. Cancelled, those that
-        were committed are still sent, each whole, and the others are not.
+        were committed are still sent, each whole, and the others are not. ``compress``
+        is for each of them as in :meth:`send`.
 
         Raises:
             NotSent: the connection ended, or had ended; its ``message`` is the list of
@@ -104,17 +111,20 @@ class Sending(Reading):
         while rest:
             if not self.ready:
                 await self._wait_turn(rest)
-            count, taken = self.commit_many(rest)
+            count, taken = self.commit_many(rest, compress)
             if not taken:
                 await self._flush(rest)
             del rest[:count]
             await self._breathe()
 
-    def send_nowait(self, message: str | bytes) -> None:
+    def send_nowait(
+        self, message: str | bytes, *, compress: bool | None = None
+    ) -> None:
         """
         Send a message if that can be done at once.
 
-        What the kernel does not take at once goes out in the background.
+        What the kernel does not take at once goes out in the background. ``compress``
+        is as in :meth:`send`.
 
         Raises:
             WouldBlock: it would have to wait; nothing was sent.
@@ -124,7 +134,7 @@ class Sending(Reading):
         if not self.ready:
             self._refuse_if_ended(message)
             raise WouldBlock("the connection has no room now; await send() waits")
-        self.commit(message)
+        self.commit(message, compress)
 
     @property
     def ready(self) -> bool:
@@ -133,7 +143,11 @@ class Sending(Reading):
             not self._turn.taken and self._room and self._endpoint.state is State.OPEN
         )
 
-    def commit(self, message: str | bytes | bytearray | memoryview) -> bool:
+    def commit(
+        self,
+        message: str | bytes | bytearray | memoryview,
+        compress: bool | None = None,
+    ) -> bool:
         """
         Send one message in one synchronous step: the point of no return.
 
@@ -145,12 +159,14 @@ class Sending(Reading):
         if self._debug:
             logger.debug("%s > %s", self._name, shown(message))
         try:
-            return self._write(self._endpoint.encode(message))
+            return self._write(self._endpoint.encode(message, compress=compress))
         finally:
             self._turn.grant()  # also when this is no message
 
     def commit_many(
-        self, messages: Sequence[str | bytes | bytearray | memoryview]
+        self,
+        messages: Sequence[str | bytes | bytearray | memoryview],
+        compress: bool | None = None,
     ) -> tuple[int, bool]:
         """
         Send the first of some messages in one write: as many as there is room for.
@@ -171,7 +187,8 @@ class Sending(Reading):
             for message in some:
                 logger.debug("%s > %s", self._name, shown(message))
         try:
-            return count, self._write(self._endpoint.encode_many(some))
+            data = self._endpoint.encode_many(some, compress=compress)
+            return count, self._write(data)
         finally:
             self._turn.grant()
 
@@ -248,7 +265,9 @@ class Sending(Reading):
             ) from self._end_of_sending()
 
     async def _send_fragments(
-        self, fragments: Iterable[str | bytes] | AsyncIterable[str | bytes]
+        self,
+        fragments: Iterable[str | bytes] | AsyncIterable[str | bytes],
+        compress: bool | None,
     ) -> None:
         if isinstance(fragments, Mapping):
             raise MessageTypeError(
@@ -272,10 +291,10 @@ class Sending(Reading):
         try:
             await checkpoint()
             async for fragment in source:
-                await self._send_fragment(fragment, fragments, fin=False)
+                await self._send_fragment(fragment, fragments, compress)
                 last = "" if isinstance(fragment, str) else b""
             if last is not None:
-                await self._send_fragment(last, fragments, fin=True)
+                await self._send_fragment(last, fragments, compress, fin=True)
         except BaseException:
             if self._endpoint.fragmenting and self._endpoint.state is State.OPEN:
                 self.end(Reason.LOCAL, "a fragmented message was broken off", code=1011)
@@ -287,14 +306,20 @@ class Sending(Reading):
             self._turn.grant()
 
     async def _send_fragment(
-        self, fragment: str | bytes, message: object, *, fin: bool
+        self,
+        fragment: str | bytes,
+        message: object,
+        compress: bool | None,
+        *,
+        fin: bool = False,
     ) -> None:
         if self._endpoint.state is not State.OPEN:
             error = MaybeSent if self._endpoint.fragmenting else NotSent
             raise error(
                 "the connection ended between fragments", message
             ) from self._end_of_sending()
-        if not self._write(self._endpoint.encode_fragment(fragment, fin=fin)):
+        data = self._endpoint.encode_fragment(fragment, fin=fin, compress=compress)
+        if not self._write(data):
             await self._flush(message)
             return
         await self._breathe()

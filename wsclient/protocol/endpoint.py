@@ -394,6 +394,8 @@ class Endpoint:
     def _end(self, move: Input) -> None:
         self._state = next_state(self._state, move)
         self._reader = self._handshake = None
+        if self._writer is not None:
+            self._writer.release()
 
     # Replies
 
@@ -445,22 +447,22 @@ class Endpoint:
         return writer.message(message, compress)
 
     def encode_many(
-        self, messages: Iterable[str | bytes | bytearray | memoryview]
+        self, messages: Iterable[Data], *, compress: bool | None = None
     ) -> bytes:
-        """Return messages, a frame each: all or none; raises as :meth:`encode`."""
-        return self._writer_for(Input.SEND_MESSAGE).messages(messages)
+        """Return messages, a frame each: all or none; otherwise as :meth:`encode`."""
+        return self._writer_for(Input.SEND_MESSAGE).messages(messages, compress)
 
     def encode_fragment(
-        self, data: str | bytes | bytearray | memoryview, *, fin: bool
+        self, data: Data, *, fin: bool, compress: bool | None = None
     ) -> bytes:
         """
         Return a fragment as a frame; the first opens the message, ``fin`` ends it.
 
-        Raises:
-            MessageTypeError, ArgumentError, LocalProtocolError: as :meth:`encode`.
+        The first one's ``compress`` counts; otherwise as :meth:`encode`.
 
         """
-        return self._writer_for(Input.SEND_MESSAGE).fragment(data, fin=fin)
+        writer = self._writer_for(Input.SEND_MESSAGE)
+        return writer.fragment(data, fin=fin, compress=compress)
 
     def ping(self, payload: bytes = b"") -> bytes:
         """

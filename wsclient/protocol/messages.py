@@ -90,6 +90,10 @@ class MessageWriter:
         """Whether a fragmented message was begun and not yet finished."""
         return self._opcode != 0
 
+    def release(self) -> None:
+        """Free the context of compression: nothing will be sent any more."""
+        self._deflater = None
+
     def message(self, message: object, compress: bool | None) -> bytes:
         """Make one frame of a whole message."""
         return self._message(*as_payload(message), compress)
@@ -111,11 +115,11 @@ class MessageWriter:
         key = None if pool is None else next(pool.keys, None) or pool.refill()
         return encode(FIN | opcode, payload, key)
 
-    def messages(self, messages: Iterable[object]) -> bytes:
+    def messages(self, messages: Iterable[object], compress: bool | None) -> bytes:
         """Make one frame of each; none, if one of them is no message."""
         payloads = [as_payload(message) for message in messages]
         if self._deflater is not None or self._opcode:
-            return b"".join([self._message(*each, None) for each in payloads])
+            return b"".join([self._message(*each, compress) for each in payloads])
         pool = self._pool
         if pool is None:
             return b"".join([encode(FIN | op, data, None) for op, data in payloads])
@@ -126,7 +130,9 @@ class MessageWriter:
             ]
         )
 
-    def fragment(self, data: object, *, fin: bool) -> bytes:
+    def fragment(
+        self, data: object, *, fin: bool, compress: bool | None = None
+    ) -> bytes:
         """Make one frame of a fragment; the first one opens the message."""
         opcode, payload = as_payload(data)
         if self._opcode not in (0, opcode):
@@ -140,8 +146,10 @@ class MessageWriter:
             first = CONTINUATION
         else:
             # A first fragment that is not the last may be the start of much.
-            self._compressed = deflater is not None and (
-                not fin or len(payload) >= deflater.threshold
+            self._compressed = (
+                deflater is not None
+                and compress is not False
+                and (compress or not fin or len(payload) >= deflater.threshold)
             )
             if self._compressed:
                 first |= RSV1
