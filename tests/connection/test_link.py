@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine, Generator
+from typing import Any
+
 import anyio
 import pytest
 
@@ -48,6 +51,28 @@ class ConnectionSide(LinkSide):
         self._peer.polite = False
 
 
+class Counted:
+    """Awaits something, and counts how often that is woken."""
+
+    def __init__(self, waiting: Coroutine[Any, Any, None]) -> None:
+        self._waiting = waiting
+        self.woken = 0
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        answer = None
+        while True:
+            try:
+                asked = self._waiting.send(answer)
+            except StopIteration:
+                return
+            answer = yield asked
+            self.woken += 1
+
+
+async def waited_for(counted: Counted) -> None:
+    await counted
+
+
 @pytest.mark.parametrize("check", LINK_CHECKS, ids=lambda check: str(check.__name__))
 async def test_a_connection_keeps_the_contract(pushed: bool, check: LinkCheck) -> None:
     async with connected(pushed, latency=0.001) as (connection, peer), connection:
@@ -69,4 +94,24 @@ async def test_a_supervised_connection_reads_while_its_end_is_awaited(
             peer.send(f"{number}")
             await anyio.sleep(0.001)
             assert heard[-1] == f"{number}"  # at once: nobody stands in
+        peer.close(1000)
+
+
+async def test_what_is_fed_to_a_sink_does_not_wake_who_waits_for_the_end(
+    pushed: bool,
+) -> None:
+    async with (
+        connected(pushed) as (connection, peer),
+        connection,
+        anyio.create_task_group() as group,
+    ):
+        heard = list[Data]()
+        connection.deliver_to(heard.extend)
+        end = Counted(connection.wait_ended())
+        group.start_soon(waited_for, end)
+        for number in range(100):
+            peer.send(f"{number}")
+            await anyio.sleep(0.001)
+        assert len(heard) == 100
+        assert (end.woken == 0) is pushed  # a pulled wire is read by who waits
         peer.close(1000)

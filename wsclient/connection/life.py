@@ -110,6 +110,7 @@ class Life:
         # The end
         self._failing: str | None = None  # why, before it is said
         self._facts: Facts | None = None
+        self._concluded: anyio.Event | None = None
         self._cause: Exception | None = None
         self._clean = False
         self._over = False
@@ -345,6 +346,8 @@ class Life:
             logger.debug("%s = %s", self._name, facts)
         self._endpoint.receive_eof()  # whoever asks its state learns that it is over
         self.resume()  # the end of TCP is to be seen
+        if self._concluded is not None:
+            self._concluded.set()
         self._wake()
 
     def _fail(self) -> bool:

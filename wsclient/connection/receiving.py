@@ -209,9 +209,17 @@ class Receiving(Reading):
     async def wait_ended(self) -> None:
         """Wait until the connection has ended; on a pulled wire this reads."""
         while self._facts is None:
+            if self._sink is not None and not self._wire.pulled:
+                await self._until_concluded()  # what is fed is no business of ours
+                return
             await self._pump()
             if self._wire.pulled:
                 await checkpoint()  # between two feeds others take what the first gave
+
+    async def _until_concluded(self) -> None:
+        if self._concluded is None:
+            self._concluded = anyio.Event()
+        await self._concluded.wait()
 
 
 def _as_asked(message: str | bytes, decode: bool) -> str | bytes:
