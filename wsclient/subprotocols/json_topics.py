@@ -15,6 +15,12 @@ __all__ = ("JsonTopics",)
 
 Json = Any  # what json.loads() gives
 
+# Made once: dumps() makes an encoder at each call, loads() looks for what it was given.
+_text_of = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":")
+).encode
+_value_of = json.JSONDecoder().decode
+
 Say = Callable[[Json], Json]
 
 
@@ -65,15 +71,13 @@ class JsonMessages(Base[Json]):
     def encode(self, item: Json) -> Data:
         """Make a text of a JSON value; nan and infinity are none (RFC 8259, 6)."""
         try:
-            return json.dumps(
-                item, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-            )
+            return _text_of(item)
         except (TypeError, ValueError, RecursionError) as exc:
             raise MessageTypeError(f"no JSON value: {exc}") from exc
 
     def decode(self, data: Data) -> Iterable[Json]:
         """Make a JSON value of a text, or of bytes that are one."""
-        return (json.loads(data),)
+        return (_value_of(data) if type(data) is str else json.loads(data),)
 
     def key(self, topic: Topic) -> object:
         """Take the member of the topic, or a topic that is no object."""
