@@ -50,9 +50,12 @@ class Queue(Inbox[Any]):
             bounds=None if plain else self.bounds,
         )
 
+    def unread(self) -> list[Any]:
+        return [*self._items, *((gap, list(more)) for gap, more in self._later)]
+
     def puts(self, *items: Any, size: int = 1) -> None:
         for item in items:
-            self.put(item, size, 0.0)
+            self.put([item], [size], 0.0)
 
 
 class Wire:
@@ -284,6 +287,27 @@ async def test_pause_lets_go_at_the_end() -> None:
     queue.end(lambda: LocalProtocolError("over"), quiet=True)
     assert not queue.reading.holders
     assert [item async for item in queue] == [1]
+
+
+@pytest.mark.parametrize("overflow", Overflow)
+@given(data=st.data())
+def test_what_arrives_together_is_counted_as_if_it_came_one_by_one(
+    overflow: Overflow, data: st.DataObject
+) -> None:
+    feeds = data.draw(st.lists(st.lists(st.integers(1, 4), max_size=8), max_size=6))
+    bounds = data.draw(st.tuples(*[st.integers(1, 20)] * 3))
+    together = Queue(overflow, *bounds)
+    apart = Queue(overflow, *bounds)
+    number = 0
+    for sizes in feeds:
+        items = range(number, number := number + len(sizes))
+        together.put(items, sizes, 0.0)
+        for item, size in zip(items, sizes, strict=True):
+            apart.put([item], [size], 0.0)
+        assert together.bounds.total == apart.bounds.total
+        assert together.reading.holders == apart.reading.holders
+        assert (together.lost, together.count()) == (apart.lost, apart.count())
+    assert together.unread() == apart.unread()
 
 
 @pytest.mark.parametrize("overflow", Overflow)

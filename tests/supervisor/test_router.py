@@ -8,8 +8,8 @@ from typing import Any
 import anyio
 import pytest
 
-from wsclient.errors import MessageTypeError, Reason
-from wsclient.supervisor.router import encoded
+from wsclient.errors import ArgumentError, MessageTypeError, Reason
+from wsclient.supervisor.router import encoded, encoded_all
 from wsclient.supervisor.seam import Data, Gap
 
 from .clients import Log, Words, plain, read, settle, topics, words
@@ -75,6 +75,58 @@ async def test_only_the_item_that_route_raises_on_is_skipped(network: Network) -
         assert await read(client) == ["1", skipped(), "2"]
 
 
+async def test_what_is_skipped_leaves_its_gap_between_its_neighbours(
+    network: Network,
+) -> None:
+    async with words(network) as client:
+        a = await client.subscribe("a")
+        network.link.deliver("a:1", "worse", "a:2|bad|a:3", "b:1")
+        assert await read(a) == ["a:1", skipped(), "a:2", skipped(), "a:3"]
+        assert await read(client) == [skipped(2), "b:1"]
+
+
+class Key:
+    """A key that counts how often it is looked at."""
+
+    looks = 0
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __hash__(self) -> int:
+        Key.looks += 1
+        return hash(self.name)
+
+    def __eq__(self, other: object) -> bool:
+        Key.looks += 1
+        return isinstance(other, Key) and other.name == self.name
+
+
+class Keyed(Words):
+    """Words whose keys count."""
+
+    def key(self, topic: Any) -> object:
+        return Key(topic.message)
+
+    def route(self, item: str) -> object:
+        return Key(item.partition(":")[0])
+
+
+async def test_an_item_is_routed_by_as_many_looks_however_many_subscriptions(
+    network: Network,
+) -> None:
+    looks = dict[int, int]()
+    async with words(network, subprotocol=Keyed) as client:
+        for count in 10, 10_000:
+            for number in range(client.stats.subscriptions, count):
+                await client.subscribe(f"{number}", overflow="drop_oldest")
+            Key.looks = 0
+            network.link.deliver(*(f"{number}:x" for number in range(10)))
+            looks[count] = Key.looks
+        assert await read(client) == []  # each has found its queue
+    assert looks[10] == looks[10_000] <= 4 * 10
+
+
 async def test_a_key_that_cannot_be_hashed_is_skipped(network: Network) -> None:
     async with topics(network) as client:
         network.link.deliver('{"channel":[]}', '{"channel":{}}', "[1]")
@@ -98,8 +150,19 @@ def test_what_encode_makes_is_a_message() -> None:
         def encode(self, item: str) -> Any:
             return [item]
 
-    with pytest.raises(MessageTypeError, match=r"Broken.encode\(\) made a list"):
-        encoded(Broken(), "x")
+    for encode in (
+        lambda: encoded(Broken(), "x"),
+        lambda: encoded_all(Broken(), ["x"]),
+    ):
+        with pytest.raises(MessageTypeError, match=r"Broken.encode\(\) made a list"):
+            encode()
+
+
+def test_many_items_are_encoded_as_one_is() -> None:
+    items = ["a", "é", "b"]
+    assert encoded_all(Words(), items) == [encoded(Words(), item) for item in items]
+    with pytest.raises(ArgumentError, match="surrogates"):
+        encoded_all(Words(), ["a", "\ud800"])
 
 
 async def test_unrouted_messages_never_pause_the_oldest_goes(network: Network) -> None:

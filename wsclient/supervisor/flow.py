@@ -41,6 +41,13 @@ class Pace:
         """A call has let the others run."""
         self.left = 0 if self.guarded else TURNS
 
+    async def breathe(self) -> None:
+        """Be one of the calls that did not wait: let the others run if it is time."""
+        if self.left:
+            self.left -= 1
+        else:
+            await self.checkpoint()
+
     async def checkpoint(self) -> None:
         """Let the others run."""
         await anyio.lowlevel.checkpoint()
@@ -127,10 +134,10 @@ class Reading:
 class Bounds:
     """The bytes in all queues of one client, bounded together."""
 
-    __slots__ = ("_max", "_name", "_reading", "total")
+    __slots__ = ("_name", "_reading", "max", "total")
 
     def __init__(self, max_bytes: int, reading: Reading) -> None:
-        self._max = max_bytes
+        self.max = max_bytes
         self._name = f"all queues of the client ({max_bytes} bytes)"
         self._reading = reading
         self.total = 0
@@ -138,13 +145,13 @@ class Bounds:
     def add(self, size: int, now: float) -> None:
         """Count what arrived."""
         self.total += size
-        if self.total >= self._max:
+        if self.total >= self.max:
             self._reading.hold(self._name, now)
 
     def take(self, size: int, now: float | None) -> None:
         """Count what was read, or dropped at ``now``."""
         before = self.total
         self.total = before - size
-        if before > self._max // 2 >= self.total:
+        if before > self.max // 2 >= self.total:
             when = anyio.current_time() if now is None else now
             self._reading.release(self._name, when)

@@ -19,6 +19,7 @@ from ..errors import (
 )
 from .checks import check_timeout
 from .flow import Bounds, Flow, Pace, Reading
+from .gaps import joined_gaps, merged_gap
 from .seam import Data, Gap, Link, Sink
 
 __all__ = ("Inbox", "Overflow", "WithGaps")
@@ -325,8 +326,32 @@ class Inbox(Generic[T]):
         """Return how many items are unread."""
         return len(self._items) + sum(len(items) for _, items in self._later)
 
-    def put(self, item: T, size: int, now: float) -> None:
-        """Add an item, or do what this queue's overflow says."""
+    def put(self, items: Sequence[T], sizes: Sequence[int], now: float) -> None:
+        """Add what arrived together, or do what this queue's overflow says."""
+        if self._end is not None:
+            return
+        tail, bounds = self._tail, self._all
+        assert self._sizes is not None
+        assert bounds is not None
+        size = sum(sizes)
+        held = self._bytes + size
+        total = bounds.total + size
+        if (
+            len(tail) + len(items) < self._limit
+            and held < self._max_bytes
+            and total < bounds.max
+        ):  # whatever becomes of a full queue: this one is none
+            tail += items
+            self._sizes += sizes
+            self._bytes = held
+            bounds.total = total
+            if self._waiting is not None:
+                self._waiting.set()
+        else:
+            for item, size in zip(items, sizes, strict=True):
+                self._put(item, size, now)
+
+    def _put(self, item: T, size: int, now: float) -> None:
         if self._end is not None:
             return
         if self._overflow is Overflow.PAUSE:
@@ -419,7 +444,7 @@ class Inbox(Generic[T]):
         merged = [gap]
         for earlier in reversed(before):
             many = len(merged) + len(self._later) >= MAX_GAPS
-            first = (_joined if many else _merged)(earlier, merged[0])
+            first = (joined_gaps if many else merged_gap)(earlier, merged[0])
             merged[:1] = [earlier, merged[0]] if first is None else [first]
         rest = self._items
         self._items = deque()
@@ -434,9 +459,9 @@ class Inbox(Generic[T]):
             return
         if self._later and not self._tail:
             last = self._later[-1][0]
-            merged = _merged(last, gap)
+            merged = merged_gap(last, gap)
             if merged is None and len(self._later) >= MAX_GAPS:
-                merged = _joined(last, gap)
+                merged = joined_gaps(last, gap)
             if merged is not None:
                 self._later[-1] = (merged, self._tail)
                 return
@@ -471,26 +496,6 @@ class Inbox(Generic[T]):
                 self._all = None
             if self._waiting is not None:
                 self._waiting.set()
-
-
-def _merged(first: Gap, second: Gap) -> Gap | None:
-    """Join gaps while one connection lived; None if one of them is of another sort."""
-    if first.offline_for or second.offline_for or first.generation != second.generation:
-        return None
-    if not (first.recovered and second.recovered):
-        return None
-    return _joined(first, second)
-
-
-def _joined(first: Gap, second: Gap) -> Gap:
-    unknown = first.lost is None or second.lost is None
-    return Gap(
-        generation=max(first.generation, second.generation),
-        reason=second.reason,
-        offline_for=first.offline_for + second.offline_for,
-        lost=None if unknown else (first.lost or 0) + (second.lost or 0),
-        recovered=second.recovered,
-    )
 
 
 class WithGaps(Generic[T]):

@@ -25,7 +25,7 @@ from .checks import check_seconds, check_timeout
 from .conversation import HandOver, ItemTalk, RawTalk, Talk, hook_of
 from .flow import Pace, Reading
 from .outbox import Bell, Entry, Outbox
-from .router import Router, encoded
+from .router import Router, encoded, encoded_all
 from .seam import Kind, Link, OnConnect, Subprotocol
 from .subscriptions import Registry, Want
 
@@ -305,7 +305,7 @@ class Life(Generic[T]):
                 items = subprotocol.subscribe(want.topic)
             else:
                 items = subprotocol.unsubscribe(want.topic)
-            return [encoded(subprotocol, item) for item in items]
+            return encoded_all(subprotocol, items)
         except WebSocketError:
             raise
         except Exception as error:

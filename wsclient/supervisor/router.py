@@ -10,12 +10,15 @@ from ..errors import MessageTypeError, Reason, utf8
 from .flow import Bounds, Flow, Pace, Reading
 from .inbox import Inbox, Overflow
 from .outbox import Outbox
-from .seam import Ack, Data, Gap, Link, Position, Reply, Sink, Subprotocol
-from .subscriptions import Registry
+from .seam import Ack, Data, Gap, Link, Order, Reply, Sink, Subprotocol
+from .subscriptions import Registry, Want
 
-__all__ = ("Logger", "Router", "encoded")
+__all__ = ("Logger", "Router", "encoded", "encoded_all")
 
 T = TypeVar("T")
+
+Gathered = dict[object, tuple[Want[T] | None, list[T], list[int]]]
+"""The items of one feed by key, with their sizes; None: those nobody wants."""
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
@@ -30,9 +33,28 @@ def encoded(subprotocol: Subprotocol[T], item: T) -> Data:
 
     """
     data = subprotocol.encode(item)
-    if type(data) is str and not data.isascii():  # that is known without looking
+    kind = type(data)
+    if kind is bytes or (kind is str and data.isascii()):
+        return data
+    return _checked(subprotocol, item, data)
+
+
+def encoded_all(subprotocol: Subprotocol[T], items: Iterable[T]) -> list[Data]:
+    """Make messages of items, all or none; raises as :func:`encoded`, its twin."""
+    encode = subprotocol.encode
+    return [
+        data
+        if (kind := type(data := encode(item))) is bytes
+        or (kind is str and data.isascii())
+        else _checked(subprotocol, item, data)
+        for item in items
+    ]
+
+
+def _checked(subprotocol: Subprotocol[T], item: T, data: Data) -> Data:
+    if isinstance(data, str):
         utf8(data)
-    if not isinstance(data, str | bytes):
+    elif not isinstance(data, bytes):
         raise MessageTypeError(
             f"{type(subprotocol).__name__}.encode() made a {type(data).__name__} of "
             f"{item!r}; a message is str or bytes"
@@ -104,7 +126,7 @@ class Router(Generic[T]):
         subprotocol: Subprotocol[T],
         generation: int,
         now: float,
-        items: Iterable[T],
+        items: Sequence[T],
         messages: Sequence[Data],
     ) -> None:
         """Tell the gap, route what the hooks left, then all that comes."""
@@ -118,11 +140,12 @@ class Router(Generic[T]):
         for inbox in self._inboxes():
             inbox.routed = True
         if self._routes:
-            sink = self._routing_sink(link, flow)
+            sink = self._routing_sink(link, flow, subprotocol.decode)
         else:
             sink = self.inbox.sink(link, flow, timed=self._timed)
-        for item in items:
-            self._route(item, 1, link)
+        if items:  # of a message that hello took: not counted, a byte for each
+            left = self._routing_sink(link, Flow(now), lambda _: items)
+            left([bytes(len(items))])
         if messages:
             sink(messages)
         link.deliver_to(sink)
@@ -158,54 +181,80 @@ class Router(Generic[T]):
 
     # The sink where items are routed.
 
-    def _routing_sink(self, link: Link, flow: Flow) -> Sink:
-        decode = self.subprotocol.decode
+    def _routing_sink(
+        self, link: Link, flow: Flow, decode: Callable[[Data], Iterable[T]]
+    ) -> Sink:
+        """
+        Make a sink that finds the queue of each item: one look-up, however many.
+
+        The items of one feed are gathered by queue first, so that what is counted is
+        counted once for all of them.
+
+        """
+        route = self.subprotocol.route
+        find = self._registry.routes.get
 
         def sink(messages: Sequence[Data]) -> None:
+            now = link.heard_at
             if self._timed and not flow.fenced:
-                flow.message_at = link.heard_at
+                flow.message_at = now
+            gathered: Gathered[T] = {None: (None, [], [])}
             for message in messages:
                 if flow.fenced:
-                    return
+                    break
                 flow.received += 1
                 try:
                     items = tuple(decode(message))
                 except Exception:  # noqa: BLE001 - the user's decode: told, not raised
-                    self._skip("decode")
+                    self._skip("decode", gathered, now)
                     continue
                 size = len(message)
                 if len(items) > 1:
                     size = -(-size // len(items))
                 for item in items:
-                    self._route(item, size, link)
+                    try:
+                        key = route(item)
+                        if isinstance(key, Order):
+                            self._obey(key, link)
+                            continue
+                        batch = gathered.get(key)
+                        if batch is None:
+                            want = find(key)
+                            if want is None:
+                                batch = gathered[None]
+                            else:
+                                batch = gathered[key] = want, [], []
+                    except Exception:  # noqa: BLE001 - the user's route, likewise
+                        self._skip("route", gathered, now)
+                        continue
+                    batch[1].append(item)
+                    batch[2].append(size)
+            self._put(gathered, now)
 
         return sink
 
-    def _route(self, item: T, size: int, link: Link) -> None:
-        try:
-            key = self.subprotocol.route(item)
-            if isinstance(key, Reply | Ack | Position):
-                self._obey(key, link)
-                return
-            want = None if key is None else self._registry.routes.get(key)
-        except Exception:  # noqa: BLE001 - the user's route: told, not raised
-            self._skip("route")
-            return
-        if want is None:
-            self.inbox.put(item, size, link.heard_at)
-        else:
-            for handle in want.handles:
-                handle._inbox.put(item, size, link.heard_at)
+    def _put(self, gathered: Gathered[T], now: float) -> None:
+        """Put what was gathered into the queues: what no subscription wants, first."""
+        for want, items, sizes in gathered.values():
+            if want is None:
+                if items:
+                    self.inbox.put(items, sizes, now)
+            else:
+                for handle in want.handles:
+                    handle._inbox.put(items, sizes, now)
 
-    def _obey(self, what: Reply[T] | Ack | Position, link: Link) -> None:
+    def _obey(self, what: Order, link: Link) -> None:
         if isinstance(what, Reply):
             self._outbox.reply(encoded(self.subprotocol, what.item), link)
         elif isinstance(what, Ack):
             self._registry.acknowledge(what.key, self._reading.generation)
         # A Position is for subprotocols that resume; nothing here consumes it yet.
 
-    def _skip(self, where: str) -> None:
+    def _skip(self, where: str, gathered: Gathered[T], now: float) -> None:
         self.skipped += 1
+        self._put(gathered, now)  # what stands before the gap
+        gathered.clear()
+        gathered[None] = None, [], []
         if not self._told_skipped:
             self._told_skipped = True
             self._logger.exception(

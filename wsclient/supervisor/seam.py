@@ -21,6 +21,7 @@ __all__ = (
     "Kind",
     "Link",
     "OnConnect",
+    "Order",
     "Outcome",
     "Position",
     "Reply",
@@ -131,22 +132,28 @@ class Gap:
     recovered: bool = True
 
 
+class Order:
+    """What ``route()`` says where an item is for no subscription, but for us."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
-class Reply(Generic[T]):
+class Reply(Order, Generic[T]):
     """``route()`` says: answer with this item, ahead of everything queued."""
 
     item: T
 
 
 @dataclass(frozen=True, slots=True)
-class Ack:
+class Ack(Order):
     """``route()`` says: the server has taken the subscription of this key."""
 
     key: object
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class Position(Order):
     """``route()`` says: so far has this key come; a new generation resumes here."""
 
     key: object

@@ -84,7 +84,7 @@ class Sender(Generic[T]):
                     outbox.sent += count
                     if not taken:
                         await self._flush(link, items)
-                    await self._pace.checkpoint()
+                    await self._pace.breathe()
             except (NotSent, MaybeSent) as error:
                 error.message = items
                 raise

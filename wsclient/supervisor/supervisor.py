@@ -36,7 +36,7 @@ from .lifecycle import Events, State, Stats
 from .loop import Loop, Means
 from .outbox import SENT, Outbox, Receipt, WhenDown
 from .reader import Reader
-from .router import Logger, Router, encoded
+from .router import Logger, Router, encoded, encoded_all
 from .seam import Connect, OnConnect, Subprotocol
 from .sender import Sender
 from .subscriptions import Registry, Subscribing
@@ -402,7 +402,7 @@ class Supervisor(Reader[T]):
             ConcurrencyError: called from ``on_connect`` or hello, or a foreign thread.
 
         """
-        if when_down not in WORDS:
+        if when_down != "wait" and when_down not in WORDS:
             check_one_of("when_down", when_down, WhenDown)
         if self._guard.thread != threading.get_ident():
             self._guard.check_entered("send")
@@ -441,9 +441,8 @@ class Supervisor(Reader[T]):
         check_one_of("when_down", when_down, ("wait", "raise"))
         self._guard.check_entered("send_many")
         rest = listed(items)
-        subprotocol = self._loop.subprotocol
-        data = [encoded(subprotocol, item) for item in rest]
-        await self._pace.checkpoint()
+        data = encoded_all(self._loop.subprotocol, rest)
+        await self._pace.breathe()
         await self._sender.send_many(data, rest, WhenDown(when_down))
 
     # Subscribing.
