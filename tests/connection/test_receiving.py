@@ -354,7 +354,7 @@ async def test_recv_many_lets_reading_go_on(pushed: bool) -> None:
         while len(received) < 500:
             received += await ws.recv_many(timeout=10)
         assert [int(message) for message in received] == [*range(500)]
-        assert ws._queued_bytes == 0
+        assert ws._backlog.size() == 0
 
 
 async def test_whoever_always_finds_many_lets_others_run(pushed: bool) -> None:

@@ -46,7 +46,7 @@ class Attending(Reading):
                 waiting = len(self._queue) + len(self._parts)
                 self.end(
                     Reason.SLOW_CONSUMER,
-                    f"{waiting} messages ({self._queued_bytes} bytes) wait to be"
+                    f"{waiting} messages ({self._backlog.size()} bytes) wait to be"
                     " received",
                 )
             case Alarm.CLOSE_TIMEOUT if not self._fail():

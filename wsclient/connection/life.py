@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import deque
 from collections.abc import Callable, Sequence
 from math import inf
 from threading import get_ident
@@ -35,6 +34,7 @@ from ..protocol import (
 )
 from ..tasks import OwnedTasks
 from ..wire import Timer, Wire
+from .backlog import Backlog
 from .logs import DEBUG, logger, shown
 from .pings import Pings
 from .turn import Turn
@@ -77,23 +77,26 @@ class Life:
         self._endpoint = endpoint
         self._host = host
         self._timeouts = timeouts
-        self._limits = limits
-        self._low = limits.max_queue // 2  # messages left when reading goes on
         self._name = name
         self._time = wire.time
         self._thread = get_ident()
         self._debug = logger.isEnabledFor(DEBUG)
         # Receiving
-        self._queue: deque[str | bytes] = deque()
-        self._queued_bytes = 0
-        self._parts: deque[Part] = deque()  # of a message received in parts
+        self._backlog = Backlog(limits)
+        self._queue = self._backlog.messages
+        self._parts = self._backlog.parts
+        self._low = 0  # messages left when a paused connection reads on
+        self._receiving = False
         self._sink: Sink | None = None
         self._discarding = False
         self._leaving = False
         self._feeding = False
         self._opening: Event | None = None
         self._phase = Phase.UPGRADE
-        self._calls = 0  # in a row that did not wait
+        # Calls in a row that did not wait, and how many of them are messages that may
+        # be taken without looking at anything else; none beyond the queue's end.
+        self._calls = 0
+        self._granted = 0
         # Whose turn: to read the wire, to send a message
         self._reading = False
         self._fed: anyio.Event | None = None
@@ -135,6 +138,13 @@ class Life:
             if data:
                 self._watch.heard_at = self._time()
             events = endpoint.receive_data(data)
+            if endpoint.uneventful and not self._debug:
+                if events:
+                    self._deliver(events)  # type: ignore[arg-type]
+                self._feeding = False
+                if self._fed is not None:
+                    self._wake_readers()
+                return
             if events:
                 self._take(events)
             if endpoint.held:
@@ -178,17 +188,9 @@ class Life:
         if self._sink is not None:
             self._sink(messages)
         else:
-            self._queue += messages
-            self._queued_bytes += sum(map(len, messages))
-            if self._full:
+            self._backlog.add(messages)
+            if self._backlog.full:
                 self.pause()
-
-    def _hold(self, part: Part) -> None:
-        """Keep a part until it is asked for; it pauses reading soon."""
-        self._parts.append(part)
-        self._queued_bytes += len(part.data)
-        if self._queued_bytes >= ROOM:
-            self.pause()
 
     def _hold_back(self) -> None:
         """A message waits to be taken in parts; a sink takes whole ones only."""
@@ -203,17 +205,10 @@ class Life:
     def _release(self) -> None:
         """Take the parts that are held back, DRAIN at most: the end has come."""
         parts, endpoint = self._parts, self._endpoint
-        while endpoint.held and self._queued_bytes < DRAIN:
+        while endpoint.held and not self._backlog.reaches(DRAIN):
             if not parts or parts[-1].fin:
                 break  # it is a message that nobody has asked for
             self._take(endpoint.receive_data(b""))
-
-    @property
-    def _full(self) -> bool:
-        return (
-            len(self._queue) >= self._limits.max_queue
-            or self._queued_bytes >= self._limits.max_queue_bytes
-        )
 
     def _control(self, event: Event) -> None:
         match event:
@@ -222,7 +217,9 @@ class Life:
             case Pong(payload=payload):
                 self._pings.answered(payload, self._time())
             case Part():
-                self._hold(event)
+                self._backlog.add_part(event)
+                if self._backlog.reaches(ROOM):  # it is kept until it is asked for
+                    self.pause()
             case CloseReceived(code=code):
                 if self._leaving:
                     facts = self._tell(Reason.LOCAL, Initiator.US, "this side closed")
@@ -472,6 +469,8 @@ class Life:
         """Stop reading, so that the peer slows down; liveness stands still."""
         if self._discarding or self._facts is not None:
             return  # closing, we want to see the end
+        self._revoke()
+        self._low = self._backlog.low()
         if self._watch.paused_at is None:
             self._watch.paused(self._time())
             self._wire.pause()
@@ -496,6 +495,11 @@ class Life:
             self._standing.cancel()
 
     # -- calls ------------------------------------------------------------------
+
+    def _revoke(self) -> None:
+        """Let the next call that receives look at everything."""
+        self._calls -= self._granted
+        self._granted = 0
 
     def _check_thread(self) -> None:
         if get_ident() != self._thread:

@@ -15,6 +15,9 @@ class Reading(Life):
 
     async def _breathe(self) -> None:
         """Be a checkpoint at least every 32nd time (trio's and anyio's rule)."""
+        if self._granted:
+            self._granted -= 1
+            return
         self._calls += 1
         if self._calls >= BREATH:
             self._calls = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from threading import get_ident
 from typing import Self
 
@@ -29,8 +28,6 @@ READABLE = 1 << 16  # bytes looked at before recv() says that nothing has come i
 class Receiving(Reading):
     """The part of a connection that receives."""
 
-    _receiving = False
-
     async def recv(
         self, timeout: float | None = None, decode: bool | None = None
     ) -> str | bytes:
@@ -49,9 +46,18 @@ class Receiving(Reading):
             ConcurrencyError: another task is receiving, or another thread called.
 
         """
+        if (
+            self._granted
+            and timeout is None
+            and decode is None
+            and get_ident() == self._thread
+        ):
+            self._granted -= 1
+            return self._queue.popleft()
         self._check_thread()
         if timeout is not None:
             seconds("timeout", timeout)
+        self._revoke()
         self._calls += 1
         if self._calls >= BREATH:
             self._calls = 0
@@ -64,9 +70,7 @@ class Receiving(Reading):
         if decode is not None:
             wanted = _as_asked(self._queue[0], decode)
         message = self._queue.popleft()
-        self._queued_bytes -= len(message)
-        if self._watch.paused_at is not None and len(self._queue) <= self._low:
-            self._resume_when_half_empty()
+        self._took()
         return message if wanted is None else wanted
 
     async def recv_many(
@@ -90,15 +94,14 @@ class Receiving(Reading):
         if max_messages is not None:
             whole_number("max_messages", max_messages)
         first = await self.recv(timeout)
+        self._revoke()
         queue = self._queue
         if max_messages is None or max_messages > len(queue):
             more = [*queue]
             queue.clear()
         else:
             more = [queue.popleft() for _ in range(max_messages - 1)]
-        self._queued_bytes -= sum(map(len, more))
-        if self._watch.paused_at is not None and len(queue) <= self._low:
-            self._resume_when_half_empty()
+        self._took()
         return [first, *more]
 
     async def receive(self) -> str | bytes:
@@ -148,11 +151,18 @@ class Receiving(Reading):
             else:
                 await self._pump()
 
-    def _resume_when_half_empty(self) -> None:
-        if not self._endpoint.held and (
-            len(self._queue) <= self._limits.max_queue // 2
-            and self._queued_bytes <= self._limits.max_queue_bytes // 2
-        ):
+    def _took(self) -> None:
+        """Read on if it is time; then grant what may be taken without a look."""
+        some = len(self._queue)
+        if self._watch.paused_at is not None:
+            self._resume_when_low()
+            some -= self._low + 1  # the last of these is to be noticed
+        if some > 0:
+            self._granted = min(some, BREATH - 1 - self._calls)
+            self._calls += self._granted
+
+    def _resume_when_low(self) -> None:
+        if len(self._queue) <= self._low and not self._endpoint.held:
             self.resume()
 
     def __aiter__(self) -> Self:
@@ -167,18 +177,9 @@ class Receiving(Reading):
             ConnectionLost: there was no closing handshake.
 
         """
-        if (
-            self._queue
-            and self._calls < BREATH - 1
-            and not self._receiving
-            and get_ident() == self._thread
-        ):  # what recv() would do, without a coroutine more for each message
-            self._calls += 1
-            message = self._queue.popleft()
-            self._queued_bytes -= len(message)
-            if self._watch.paused_at is not None and len(self._queue) <= self._low:
-                self._resume_when_half_empty()
-            return message
+        if self._granted and get_ident() == self._thread:
+            self._granted -= 1
+            return self._queue.popleft()
         try:
             return await self.recv()
         except ConnectionClosed as exc:
@@ -195,8 +196,9 @@ class Receiving(Reading):
 
         """
         self._sink = sink
-        waiting, self._queue = self._queue, deque()
-        self._queued_bytes = 0
+        self._revoke()
+        waiting = list(self._queue)
+        self._queue.clear()
         self.resume()
         feeding, self._feeding = self._feeding, True  # what comes stands behind these
         if waiting:

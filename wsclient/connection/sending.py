@@ -9,6 +9,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from threading import get_ident
 from typing import Self
 
 from anyio.lowlevel import checkpoint
@@ -30,6 +31,8 @@ from .logs import logger, shown
 from .reading import Reading
 
 __all__ = ("Sendable", "Sending")
+
+_WHOLE = (str, bytes, bytearray, memoryview)  # isinstance is slower with a union
 
 Sendable = (
     str
@@ -68,13 +71,16 @@ class Sending(Reading):
             ConcurrencyError: called from another thread.
 
         """
-        if not isinstance(message, str | bytes | bytearray | memoryview):
+        if not isinstance(message, _WHOLE):
             await self._send_fragments(message, compress)
             return
         if not self.ready:
             await self._wait_turn(message)
         if not self.commit(message, compress):  # pyright: ignore[reportArgumentType] - no view of str
             await self._flush(message)
+            return
+        if self._granted:  # they are counted already
+            self._granted -= 1
             return
         self._calls += 1
         if self._calls >= BREATH:  # now: before it, who asked later would overtake
@@ -155,13 +161,15 @@ class Sending(Reading):
         the kernel already has it all.
 
         """
-        self._check_thread()
+        if get_ident() != self._thread:
+            self._check_thread()
         if self._debug:
             logger.debug("%s > %s", self._name, shown(message))
         try:
             return self._write(self._endpoint.encode(message, compress=compress))
         finally:
-            self._turn.grant()  # also when this is no message
+            if self._turn.taken:  # also when this is no message
+                self._turn.grant()
 
     def commit_many(
         self,

@@ -42,6 +42,7 @@ class Streaming(Receiving):
         if self._receiving:
             raise self._second_receiver()
         self._check_thread()
+        self._revoke()
         if self._queue:
             message = self._queue.popleft()
             self._parts.append(Part(message, True))
@@ -70,7 +71,6 @@ class Streaming(Receiving):
         if not self._parts:
             return None
         part = self._parts.popleft()
-        self._queued_bytes -= len(part.data)
         if self._endpoint.held and not (self._parts or part.fin):
             self._go_on()
         self._resume_after_parts()
@@ -79,16 +79,11 @@ class Streaming(Receiving):
     def _end_parts(self, complete: bool) -> None:
         """Let others receive; what is left of the message is dropped as it comes."""
         while self._parts and not complete:
-            complete = self._drop_part()
+            complete = self._parts.popleft().fin
         if not complete:
             self._decide(Delivery.DROPPED)
         self._receiving = False
         self._resume_after_parts()
-
-    def _drop_part(self) -> bool:
-        part = self._parts.popleft()
-        self._queued_bytes -= len(part.data)
-        return part.fin
 
     def _take_back(self) -> None:
         """Nobody has come to use the parts: keep the message until it is whole."""
@@ -97,19 +92,17 @@ class Streaming(Receiving):
             part.data.encode() if isinstance(part.data, str) else part.data
             for part in parts
         )
-        while self._parts:
-            self._drop_part()
+        self._parts.clear()
         if parts and parts[-1].fin:
             message = told.decode() if isinstance(parts[0].data, str) else told
             self._queue.appendleft(message)
-            self._queued_bytes += len(message)
         else:
             self._decide(Delivery.WHOLE, told)
         self._resume_after_parts()
 
     def _resume_after_parts(self) -> None:
         if self._watch.paused_at is not None and not self._parts:
-            self._resume_when_half_empty()
+            self._resume_when_low()
 
 
 class MessageStream(ObjectReceiveStream[str | bytes]):

@@ -81,6 +81,7 @@ class Endpoint:
         "_state",
         "_subprotocols",
         "_writer",
+        "uneventful",
     )
 
     def __init__(
@@ -115,14 +116,15 @@ class Endpoint:
         self._response: Response | None = None
         self._reader: MessageReader | None = None
         self._writer: MessageWriter | None = None
-        # Received by a server before it accepted.
-        self._early = b""
+        self._early = b""  # received by a server before it accepted
         # Due: bytes of the handshake, the payloads of pongs, a Close frame.
         self._out = b""
         self._pongs: list[bytes] = []
         self._close_frame = b""
         self._close_sent: Close | None = None
         self._close_received: Close | None = None
+        self.uneventful = False
+        """Whether the last :meth:`receive_data` gave whole messages and did no more."""
 
     def __repr__(self) -> str:
         return f"<Endpoint {self._role.value} {self._state.name}>"
@@ -266,14 +268,20 @@ class Endpoint:
 
         """
         events: list[Event] = []
-        reader = self._reader
-        if reader is not None:
+        self.uneventful = False
+        if (reader := self._reader) is not None:
             if self._early:
                 data, self._early = self._early + data, b""
-            self._read(reader, data, events)
+            try:
+                self.uneventful = reader.feed(data, events)
+            except Violation as violation:
+                self._fail(violation, events)
+            if not self.uneventful:
+                self._answer(reader)
         elif self._handshake is not None:
             if data:
                 self._negotiate(self._handshake, bytes(data), events)
+                self.uneventful = False  # whatever came with the head
         elif self._state is State.CONNECTING:
             raise LocalProtocolError("the request comes first: call connect()")
         return events
@@ -359,13 +367,8 @@ class Endpoint:
             hold_oversized=self._hold_oversized,
         )
 
-    def _read(
-        self, reader: MessageReader, data: bytes | memoryview, events: list[Event]
-    ) -> None:
-        try:
-            reader.feed(data, events)
-        except Violation as violation:
-            self._fail(violation, events)
+    def _answer(self, reader: MessageReader) -> None:
+        """Owe what the control frames that were read ask for."""
         if reader.pings:
             if self._state is State.OPEN:  # none is answered after our Close frame
                 self._pongs = (self._pongs + reader.pings)[-PONGS:]
@@ -441,8 +444,7 @@ class Endpoint:
                 been begun.
 
         """
-        writer = self._writer
-        if self._state is not _OPEN or writer is None:
+        if self._state is not _OPEN or (writer := self._writer) is None:
             writer = self._writer_for(Input.SEND_MESSAGE)
         return writer.message(message, compress)
 

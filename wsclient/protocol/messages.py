@@ -14,6 +14,7 @@ __all__ = ("Data", "KeyPool", "MessageWriter", "as_payload", "check_messages")
 Data = str | bytes | bytearray | memoryview
 """A message: text, or binary."""
 
+_BINARY = (bytes, bytearray, memoryview)  # isinstance is slower with a union
 _KEYS = tuple(slice(start, start + 4) for start in range(0, 4096, 4))
 
 
@@ -49,9 +50,11 @@ def as_payload(message: object) -> tuple[int, bytes]:
         ArgumentError: it is text with lone surrogates.
 
     """
+    if type(message) is bytes:
+        return BINARY, message
     if isinstance(message, str):
         return TEXT, utf8(message)
-    if isinstance(message, bytes | bytearray | memoryview):
+    if isinstance(message, _BINARY):
         return BINARY, bytes(message)
     remedy = "send str for a text message, bytes for a binary one"
     if isinstance(message, Mapping):
@@ -96,9 +99,15 @@ class MessageWriter:
 
     def message(self, message: object, compress: bool | None) -> bytes:
         """Make one frame of a whole message."""
-        return self._message(*as_payload(message), compress)
+        opcode, payload = as_payload(message)
+        if self._opcode or self._deflater is not None:
+            return self._message(opcode, payload, compress)
+        pool = self._pool
+        key = None if pool is None else next(pool.keys, None) or pool.refill()
+        return encode(FIN | opcode, payload, key)
 
     def _message(self, opcode: int, payload: bytes, compress: bool | None) -> bytes:
+        """Make one frame where there is more to look at."""
         if self._opcode:
             raise LocalProtocolError(
                 "a fragmented message is being sent: finish it first"

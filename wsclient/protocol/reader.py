@@ -139,9 +139,11 @@ class MessageReader:
         self._dropped = 0
         self._due = True
 
-    def feed(self, data: bytes | memoryview, events: list[Event]) -> None:
+    def feed(self, data: bytes | memoryview, events: list[Event]) -> bool:
         """
         Append what ``data`` completes to ``events``; stop at a Close frame.
+
+        Return whether that are whole messages, and nothing else is to be looked at.
 
         While :attr:`held`, a call with no data gives the next part, or refuses what is
         too large and still to be kept.
@@ -157,13 +159,10 @@ class MessageReader:
             data = bytes(data)
         position = 0
         end = len(data)
-        if self.held and not self._due and self._delivery is _WHOLE:
-            raise _too_big("a message")
+        uneventful = self._delivery is self._next is _WHOLE
         if self._due or self.held:
-            self._due = self.held = False
-            self._refuse_too_big()
-            if not self.held:
-                self._add(b"", events)
+            uneventful = False
+            self._go_on(events)
         while position < end and not self.held and self.close is None:
             if self._remaining:
                 position = self._take(data, position, events)
@@ -171,7 +170,7 @@ class MessageReader:
             if self._payload is None and self._next is _WHOLE:
                 position = scan(data, position, self._limit, self._masked, events)
                 if position == end:
-                    return
+                    return uneventful
                 if self._inflater is not None:
                     begin = position
                     position = self._scan_compressed(data, begin, events)
@@ -187,8 +186,9 @@ class MessageReader:
                 header.opcode & 0x8 and header.start + header.length > end
             ):
                 self._tail = data[position:]
-                return
+                return uneventful
             if header.opcode & 0x8:
+                uneventful = False
                 position = header.start + header.length
                 self._control(header, data[header.start : position], events)
             else:
@@ -198,6 +198,17 @@ class MessageReader:
                     self._add(b"", events)
         if self.held:
             self._tail = data[position:]
+            return False
+        return uneventful
+
+    def _go_on(self, events: list[Event]) -> None:
+        """Do what was decided on the message in progress, or give its next part."""
+        if not self._due and self._delivery is _WHOLE:
+            raise _too_big("a message")
+        self._due = self.held = False
+        self._refuse_too_big()
+        if not self.held:
+            self._add(b"", events)
 
     def _control(
         self, header: FrameHeader, payload: bytes, events: list[Event]

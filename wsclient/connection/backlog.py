@@ -1,0 +1,73 @@
+"""What has arrived and waits to be received: its size, and its bounds."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from ..protocol import Limits, Part
+
+__all__ = ("Backlog",)
+
+
+class Backlog:
+    """
+    The messages of one connection that nobody has received yet.
+
+    Bytes are counted as they come. What is taken is subtracted only when a bound seems
+    to be reached, so that taking a message costs nothing but taking it.
+
+    """
+
+    __slots__ = ("_limits", "_size", "messages", "parts")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._size = 0  # bytes of both, at most
+        self.messages: deque[str | bytes] = deque()
+        self.parts: deque[Part] = deque()
+        """Of a message that is received in parts."""
+
+    def add(self, messages: Sequence[str | bytes]) -> None:
+        """Append messages."""
+        if not self.messages and not self.parts:
+            self._size = 0
+        self.messages += messages
+        self._size += sum(map(len, messages))
+
+    def add_part(self, part: Part) -> None:
+        """Append a part of a message."""
+        self.parts.append(part)
+        self._size += len(part.data)
+
+    def reaches(self, size: int) -> bool:
+        """Whether that many bytes wait, or more."""
+        return self._size >= size and self.size() >= size
+
+    def size(self) -> int:
+        """Count the bytes that wait."""
+        self._size = sum(map(len, self.messages))
+        self._size += sum(len(part.data) for part in self.parts)
+        return self._size
+
+    @property
+    def full(self) -> bool:
+        """Whether a bound is reached; one message always fits."""
+        limits = self._limits
+        return len(self.messages) >= limits.max_queue or self.reaches(
+            limits.max_queue_bytes
+        )
+
+    def low(self) -> int:
+        """Return how many messages may be left when reading goes on: half as much."""
+        most = self._limits.max_queue // 2
+        room = self._limits.max_queue_bytes // 2
+        if self._size <= room or self.size() <= room:
+            return most
+        count = 0
+        for message in reversed(self.messages):
+            room -= len(message)
+            if room < 0 or count == most:
+                break
+            count += 1
+        return count
