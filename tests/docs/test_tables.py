@@ -24,7 +24,7 @@ from wsclient.errors import (
     Initiator,
     Phase,
 )
-from wsclient.supervisor import backoff, inbox, judge, outbox, policy, supervisor
+from wsclient.supervisor import backoff, flow, inbox, judge, outbox, policy, supervisor
 from wsclient.supervisor.lifecycle import TABLE, Input, State
 from wsclient.supervisor.seam import Kind
 from wsclient.transport.dial import STAGGER
@@ -257,7 +257,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
 
 
 def test_the_words_of_overflow_and_when_down_are_all_there() -> None:
-    for table, words in ("overflow", inbox.Overflow), ("when_down", outbox.WhenDown):
+    for table, words in ("overflow", flow.Overflow), ("when_down", outbox.WhenDown):
         rows = table_of(RECONNECTING, table)
         assert [names_in(row[0]) for row in rows] == [[f'"{word}"'] for word in words]
 

@@ -18,8 +18,8 @@ from wsclient.errors import (
     ReceiveTimeout,
     SubscriptionOverflow,
 )
-from wsclient.supervisor.flow import Bounds, Flow, Pace, Reading
-from wsclient.supervisor.inbox import MAX_GAPS, MOMENT, Inbox, Overflow
+from wsclient.supervisor.flow import Bounds, Flow, Overflow, Pace, Reading
+from wsclient.supervisor.inbox import MAX_GAPS, MOMENT, Inbox
 from wsclient.supervisor.seam import Gap
 
 from .clients import read, settle
@@ -621,4 +621,33 @@ async def test_many_whole_messages_tell_their_own_sizes() -> None:
     assert queue.reading.holders
     assert await queue.recv_many() == ["a", "bc", "def"]
     assert not queue.reading.holders
-    assert queue._bytes == 0
+    assert queue.count() == 0
+
+
+@given(
+    st.lists(
+        st.lists(st.text("x", max_size=12), max_size=5) | st.integers(1, 5) | st.none(),
+        max_size=20,
+    )
+)
+async def test_whole_messages_keep_reading_back_from_full_to_half(
+    steps: list[list[str] | int | None],
+) -> None:
+    queue = Queue(Overflow.PAUSE, max_messages=6, max_bytes=40, plain=True)
+    sink = queue.sink(Wire(), Flow(0.0), timed=False)  # type: ignore[arg-type]
+    unread: list[str] = []
+    held = False
+    for step in steps:
+        if step is None:
+            queue.add_gap(offline(7))
+        elif isinstance(step, list):
+            sink(step)
+            unread += step
+            held = held or len(unread) >= 6 or sum(map(len, unread)) >= 40
+        else:
+            for _ in range(min(step, len(unread))):
+                assert await queue.recv() == unread.pop(0)
+                if len(unread) <= 3 and sum(map(len, unread)) <= 20:
+                    held = False
+        assert queue.count() == len(unread)
+        assert bool(queue.reading.holders) is held

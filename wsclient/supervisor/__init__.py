@@ -1,7 +1,8 @@
 """Keeps a conversation alive over many connections; knows nothing of frames."""
 
 from .backoff import FullJitter, Stop, Wait, stop_never
-from .inbox import Inbox, Overflow, WithGaps
+from .flow import Overflow
+from .inbox import Inbox, WithGaps
 from .judge import Classify
 from .lifecycle import (
     AttemptFailed,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Generic, TypeVar
 
 from ..errors import LocalProtocolError
-from .flow import Pace, Reading
+from .flow import Overflow, Pace, Reading
 from .guard import Guard
-from .inbox import Inbox, Overflow
+from .inbox import Inbox
 from .life import Life
 from .loop import Loop
 from .outbox import Entry, Outbox

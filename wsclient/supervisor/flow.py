@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 from math import inf
 
 import anyio
 import anyio.lowlevel
 
-__all__ = ("Bounds", "Flow", "Pace", "Reading")
+__all__ = ("Bounds", "Flow", "Overflow", "Pace", "Reading")
 
 TURNS = 32  # calls that need not wait between two checkpoints
 
 
 def _nothing() -> None:
     """Do nothing: whoever holds without end is not told of one."""
+
+
+class Overflow(StrEnum):
+    """What becomes of a full queue."""
+
+    ERROR = "error"
+    DROP_OLDEST = "drop_oldest"
+    DROP_NEWEST = "drop_newest"
+    PAUSE = "pause"
 
 
 class Pace:

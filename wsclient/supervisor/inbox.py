@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from enum import StrEnum
+from itertools import accumulate, chain, islice, takewhile
 from typing import Generic, TypeVar
 
 import anyio
@@ -18,25 +18,16 @@ from ..errors import (
     whole_number,
 )
 from .checks import check_timeout
-from .flow import Bounds, Flow, Pace, Reading
+from .flow import Bounds, Flow, Overflow, Pace, Reading
 from .gaps import joined_gaps, merged_gap
 from .seam import Data, Gap, Link, Sink
 
-__all__ = ("Inbox", "Overflow", "WithGaps")
+__all__ = ("Inbox", "WithGaps")
 
 T = TypeVar("T")
 
 MOMENT = 0.02  # seconds that a queue which is being read may keep reading back
 MAX_GAPS = 64  # beyond that, neighbours are told as one
-
-
-class Overflow(StrEnum):
-    """What becomes of a full queue."""
-
-    ERROR = "error"
-    DROP_OLDEST = "drop_oldest"
-    DROP_NEWEST = "drop_newest"
-    PAUSE = "pause"
 
 
 class Inbox(Generic[T]):
@@ -55,6 +46,7 @@ class Inbox(Generic[T]):
         "_at_hand",
         "_bytes",
         "_end",
+        "_floor",
         "_held",
         "_items",
         "_later",
@@ -103,7 +95,8 @@ class Inbox(Generic[T]):
         self._later: deque[tuple[Gap, deque[T]]] = deque()
         self._tail = self._items
         self._limit = max_messages
-        self._bytes = 0
+        self._bytes = 0  # of messages at most: what is taken is subtracted when counted
+        self._floor = 0  # with more unread than this, taking one is no more than that
         self._held = False
         self._at_hand = False  # the reader is letting others run, and comes back
         self._waiting: anyio.Event | None = None
@@ -125,16 +118,11 @@ class Inbox(Generic[T]):
 
     async def __anext__(self) -> T:
         """Return the next item; cancelling loses nothing."""
-        items = self._items
         pace = self._pace
-        if items and pace.left:
+        if len(self._items) > self._floor and pace.left:
             pace.left -= 1
-            item = items.popleft()
-            if self._sizes is None:
-                self._bytes -= len(item)  # type: ignore[arg-type]
-                if self._held and len(items) <= self._low:
-                    self._took(0)
-            else:
+            item = self._items.popleft()
+            if self._sizes is not None:
                 self._took(self._sizes.popleft())
             return item
         return await self._next(ends=True)
@@ -158,16 +146,11 @@ class Inbox(Generic[T]):
 
         """
         if timeout is None:
-            items = self._items
             pace = self._pace
-            if items and pace.left:
+            if len(self._items) > self._floor and pace.left:
                 pace.left -= 1
-                item = items.popleft()
-                if self._sizes is None:
-                    self._bytes -= len(item)  # type: ignore[arg-type]
-                    if self._held and len(items) <= self._low:
-                        self._took(0)
-                else:
+                item = self._items.popleft()
+                if self._sizes is not None:
                     self._took(self._sizes.popleft())
                 return item
             return await self._next(ends=False)
@@ -203,10 +186,7 @@ class Inbox(Generic[T]):
         else:
             more = [items.popleft() for _ in range(max_messages - 1)]
         sizes = self._sizes
-        if sizes is None:
-            self._took(sum(map(len, more)))  # type: ignore[arg-type]
-        else:
-            self._took(sum([sizes.popleft() for _ in more]))
+        self._took(0 if sizes is None else sum([sizes.popleft() for _ in more]))
         return [first, *more]
 
     def with_gaps(self) -> WithGaps[T]:
@@ -265,25 +245,22 @@ class Inbox(Generic[T]):
     def _take(self) -> T:
         """Take what is there; the twin of what iteration does inline."""
         item = self._items.popleft()
-        if self._sizes is None:
-            self._bytes -= len(item)  # type: ignore[arg-type]
-            if self._held:
-                self._took(0)
-        else:
-            self._took(self._sizes.popleft())
+        self._took(0 if self._sizes is None else self._sizes.popleft())
         return item
 
     def _took(self, size: int, now: float | None = None) -> None:
         self._bytes -= size
         if self._all is not None:
             self._all.take(size, now)
-        if (
-            self._held
-            and self._bytes <= self._max_bytes // 2
-            and self.count() <= self._low
-        ):
-            self._held = False
+        if self._held and self._is_low():
+            self._let_go()
             self._reading.release(self.name, anyio.current_time())
+
+    def _is_low(self) -> bool:
+        """Whether half of this has been read, of messages and of bytes."""
+        if self._sizes is None:
+            return self.count() < self._floor
+        return self._bytes <= self._max_bytes // 2 and self.count() <= self._low
 
     def _to_next_gap(self) -> Gap:
         gap, self._items = self._later.popleft()
@@ -310,6 +287,8 @@ class Inbox(Generic[T]):
             if flow.fenced:
                 return
             tail = self._tail
+            if not self._items and tail is self._items:
+                self._bytes = 0
             tail += messages  # type: ignore[arg-type]
             flow.received += len(messages)
             self._bytes = size = self._bytes + sum(map(len, messages))
@@ -324,7 +303,7 @@ class Inbox(Generic[T]):
 
     def count(self) -> int:
         """Return how many items are unread."""
-        return len(self._items) + sum(len(items) for _, items in self._later)
+        return sum(map(len, self._unread()))
 
     def put(self, items: Sequence[T], sizes: Sequence[int], now: float) -> None:
         """Add what arrived together, or do what this queue's overflow says."""
@@ -382,6 +361,7 @@ class Inbox(Generic[T]):
 
     def _let_go(self) -> None:
         self._held = False
+        self._floor = 0
 
     def is_full(self, size: int = 0) -> bool:
         """Return whether ``size`` more bytes break a bound; one always fits."""
@@ -391,13 +371,33 @@ class Inbox(Generic[T]):
                 return True
         if size:
             return self._bytes + size > self._max_bytes and self.count() > 0
-        return self._bytes >= self._max_bytes
+        return self._bytes >= self._max_bytes and self._count_bytes() >= self._max_bytes
 
     def hold(self, now: float) -> None:
         """Keep the connection from reading until half of this has been read."""
+        if self._sizes is None:
+            self._floor = self._count_half() + 1
         if not self._held:
             self._held = True
             self._reading.hold(self.name, now)
+
+    def _unread(self) -> list[deque[T]]:
+        return [self._items, *(items for _, items in self._later)]
+
+    def _count_bytes(self) -> int:
+        if self._sizes is None:
+            messages = chain.from_iterable(self._unread())
+            self._bytes = sum(map(len, messages))  # type: ignore[arg-type]
+        return self._bytes
+
+    def _count_half(self) -> int:
+        """Count the latest messages that fill half of this, and no more."""
+        room = self._max_bytes // 2
+        if self._bytes <= room or self._count_bytes() <= room:
+            return self._low
+        newest = chain.from_iterable(map(reversed, reversed(self._unread())))
+        sizes = accumulate(map(len, newest))  # type: ignore[arg-type]
+        return sum(1 for _ in takewhile(room.__ge__, islice(sizes, self._low)))
 
     def _append(self, item: T, size: int, now: float) -> None:
         assert self._sizes is not None
@@ -488,7 +488,7 @@ class Inbox(Generic[T]):
             self._end = error
             self._quiet = quiet
             if self._held:
-                self._held = False
+                self._let_go()
                 self._reading.release(self.name, anyio.current_time())
             if self._all is not None:
                 # Perhaps nobody reads it any more; that must not hold up the others.

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 from ..errors import MessageTypeError, Reason, utf8
-from .flow import Bounds, Flow, Pace, Reading
-from .inbox import Inbox, Overflow
+from .flow import Bounds, Flow, Overflow, Pace, Reading
+from .inbox import Inbox
 from .outbox import Outbox
 from .seam import Ack, Data, Gap, Link, Order, Reply, Sink, Subprotocol
 from .subscriptions import Registry, Want

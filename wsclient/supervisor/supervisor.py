@@ -27,9 +27,8 @@ from ..tasks import OwnedTasks
 from .backoff import Backoff, FullJitter, Stop, Uniform, Wait, stop_never
 from .checks import check_callable, check_one_of, check_timeout
 from .desk import Desk
-from .flow import Pace, Reading
+from .flow import Overflow, Pace, Reading
 from .guard import Guard
-from .inbox import Overflow
 from .judge import Classify, Judge
 from .life import Settings
 from .lifecycle import Events, State, Stats
