@@ -1,76 +1,66 @@
 """
-The other end of every measurement: one blocking socket, one connection, no library.
+The other end of one connection: a blocking socket, a path that names the service.
 
-It must never be the limit, so it floods from a prebuilt buffer, discards what it
-sinks unread, and answers round trips by spinning instead of sleeping.
+It must never be the limit, so it floods from a prepared buffer, discards what it sinks
+unread, and answers round trips by spinning instead of sleeping. Over TLS it is Python's
+``ssl``, which can be the limit: compare the CPU of the clients.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
+import argparse
+import json
 import os
 import socket
-import struct
-import sys
+import ssl
 import time
+from collections.abc import Callable
 
-GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
+from .framing import Request, deflated, frame_of, frames_in
+from .texts import json_texts, topic_texts
+
 ANSWER_AFTER = 50e-6
-FLOOD_CHUNK = 64_000  # bytes handed to the kernel at once, about
+CHUNK = 1 << 20  # bytes handed to the kernel at once, about
 
 
-def shake_hands(connection: socket.socket) -> bytes:
-    """Answer the opening handshake; return the path asked for."""
+def shake_hands(connection: socket.socket) -> Request:
+    """Answer the opening handshake; return what was asked for."""
     head = b""
     while b"\r\n\r\n" not in head:
         data = connection.recv(65536)
         if not data:
             raise ConnectionError("the contestant left during the handshake")
         head += data
-    request, *lines = head.split(b"\r\n")
-    headers = {
-        name.strip().lower(): value.strip()
-        for name, _, value in (line.partition(b":") for line in lines)
-    }
-    key = headers[b"sec-websocket-key"]
-    accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
-    connection.sendall(
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-        b"Connection: Upgrade\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-    )
-    return request.split(b" ")[1].lstrip(b"/")
+    request = Request(head)
+    connection.sendall(request.answer())
+    return request
 
 
-def text_frame(size: int) -> bytes:
-    """Build one unmasked text frame (RFC 6455, 5.2)."""
-    if size < 126:
-        head = struct.pack("!BB", 0x81, size)
-    elif size < 65536:
-        head = struct.pack("!BBH", 0x81, 126, size)
+def flood(connection: socket.socket, request: Request, size: int) -> None:
+    """Send texts until the contestant leaves: JSON if they are to be compressed."""
+    if request.bits is None:
+        frame = frame_of(b"x" * size)
+        chunk = frame * max(1, CHUNK // len(frame))
     else:
-        head = struct.pack("!BBQ", 0x81, 127, size)
-    return head + b"x" * size
-
-
-def flood(connection: socket.socket, size: int) -> None:
-    """Send texts until the contestant leaves."""
-    frame = text_frame(size)
-    chunk = frame * max(1, FLOOD_CHUNK // len(frame))
+        texts = [text.encode() for text in json_texts(size)]
+        chunk = b"".join(deflated(texts, request.bits))
+        tell(ratio=size * len(texts) / len(chunk))
     while True:
         connection.sendall(chunk)
 
 
-def sink(connection: socket.socket, size: int) -> None:
-    """Read as fast as the kernel gives, look at nothing."""
+def sink(connection: socket.socket, request: Request, size: int) -> None:
+    """Read as fast as the kernel gives, look at nothing; tell how much it was."""
     buffer = bytearray(1 << 20)
-    while connection.recv_into(buffer):
-        pass
+    total = 0
+    while received := connection.recv_into(buffer):
+        total += received
+    tell(bytes=total)
 
 
-def echo(connection: socket.socket, size: int) -> None:
+def echo(connection: socket.socket, request: Request, size: int) -> None:
     """Answer each text 50 us after it came, with one of the same size."""
-    answer = text_frame(size)
+    answer = frame_of(b"x" * size)
     expected = len(answer) + 4  # it is masked
     came = 0
     while received := len(connection.recv(1 << 20)):
@@ -83,23 +73,63 @@ def echo(connection: socket.socket, size: int) -> None:
             connection.sendall(answer)
 
 
-SERVICES = {b"flood": flood, b"sink": sink, b"echo": echo}
+def topics(connection: socket.socket, request: Request, size: int) -> None:
+    """Wait for ``size`` subscriptions, then send to each of them in turn."""
+    texts = [text.encode() for text in topic_texts(size)]
+    said = 0
+    buffer = bytearray()
+    while said < size:
+        buffer += connection.recv(65536)
+        said += sum(1 for _ in frames_in(buffer))
+    chunk = b"".join(map(frame_of, texts))
+    chunk *= max(1, CHUNK // len(chunk))
+    while True:
+        connection.sendall(chunk)
+
+
+SERVICES: dict[str, Callable[[socket.socket, Request, int], None]] = {
+    "flood": flood,
+    "sink": sink,
+    "echo": echo,
+    "topics": topics,
+}
+
+
+def tell(**figures: float) -> None:
+    print(json.dumps(figures), flush=True)
 
 
 def main() -> None:
-    """Serve one connection on a port told on stdout, on the core given."""
-    if len(sys.argv) > 1:
-        os.sched_setaffinity(0, {int(sys.argv[1])})
+    """Serve one connection on a port told on stdout."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().split("\n")[0])
+    parser.add_argument("--core", type=int, help="the one to run on")
+    parser.add_argument("--certificate", help="speak TLS: a file with key and chain")
+    options = parser.parse_args()
+    if options.core is not None:
+        os.sched_setaffinity(0, {options.core})
+    context = None
+    if options.certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(options.certificate)
     with socket.create_server(("127.0.0.1", 0)) as server:
-        print(server.getsockname()[1], flush=True)
+        tell(port=server.getsockname()[1])
         connection, _ = server.accept()
-    with connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            service, size = shake_hands(connection).split(b"/")
-            SERVICES[service](connection, int(size))
-        except (BrokenPipeError, ConnectionResetError):
-            return  # the contestant has measured enough
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        if context is not None:
+            connection = context.wrap_socket(connection, server_side=True)
+        request = shake_hands(connection)
+        service, size = request.path
+        SERVICES[service](connection, request, int(size))
+    except (
+        BrokenPipeError,
+        ConnectionResetError,
+        ssl.SSLEOFError,
+        ssl.SSLSyscallError,
+    ):
+        return  # the contestant has measured enough
+    finally:
+        connection.close()
 
 
 if __name__ == "__main__":

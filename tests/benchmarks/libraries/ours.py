@@ -1,0 +1,93 @@
+"""wsclient: the connection, the client that outlives it, and its subscriptions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from itertools import cycle, islice
+from typing import Any
+
+import wsclient
+
+from ..job import LIMIT, Job
+from .session import Connect, Session, tls_of
+
+__all__ = ("client", "connection", "keep", "routed")
+
+
+def _arguments(job: Job) -> dict[str, Any]:
+    return {
+        "compression": wsclient.Deflate(**job.settings) if job.deflate else None,
+        "tls": tls_of(job),
+        "max_message_size": LIMIT,
+        "ping_interval": job.keepalive or 20,
+    }
+
+
+@asynccontextmanager
+async def _opened(making: Any) -> AsyncIterator[Session]:
+    async with making as ws:
+        take = partial(_in_batches, ws.recv_many)
+        yield Session(ws.recv, ws.send, aiter(ws), take, ws.send_many)
+
+
+async def _in_batches(recv_many: Callable[[], Awaitable[Any]], count: int) -> None:
+    while count > 0:
+        count -= len(await recv_many())
+
+
+@asynccontextmanager
+async def connection(job: Job) -> AsyncIterator[Connect]:
+    arguments = _arguments(job)
+    yield lambda url: _opened(wsclient.connect(url, **arguments))
+
+
+@asynccontextmanager
+async def client(job: Job) -> AsyncIterator[Connect]:
+    arguments = _arguments(job)
+    yield lambda url: _opened(wsclient.Client(url, **arguments))
+
+
+@asynccontextmanager
+async def routed(job: Job) -> AsyncIterator[Connect]:
+    """Take JSON from ``settings["topics"]`` subscriptions in turn."""
+    topics = job.settings["topics"]
+
+    @asynccontextmanager
+    async def connect(url: str) -> AsyncIterator[Session]:
+        making: wsclient.Client[Any] = wsclient.Client(
+            url, subprotocol=wsclient.JsonTopics(), compression=None
+        )
+        async with AsyncExitStack() as stack:
+            made = await stack.enter_async_context(making)
+            subscriptions = [
+                await made.subscribe({"channel": number}, overflow="pause")
+                for number in range(topics)
+            ]
+            turns = cycle(subscriptions)
+
+            async def take(count: int) -> None:
+                for subscription in islice(turns, count):
+                    await subscription.recv()
+
+            yield Session(take=take)
+
+    yield connect
+
+
+async def keep(job: Job, tell: Callable[[float | None], None]) -> None:
+    """Stay connected with the backoff whose settings the job has."""
+    due: float | None = None
+    wait = wsclient.FullJitter(**job.settings)
+    async with wsclient.Client(
+        job.url, wait=wait, first="background", compression=None
+    ) as client:
+        async for event in client.events():
+            match event:
+                case wsclient.AttemptFailed() | wsclient.LifeEnded():
+                    due = event.time + (event.delay or 0)
+                case wsclient.StateChanged(after=wsclient.State.OPEN):
+                    tell(None if due is None else event.time - due)
+                case _:
+                    pass

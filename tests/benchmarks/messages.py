@@ -1,0 +1,128 @@
+"""What a message costs: received, sent, there and back."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from itertools import cycle, islice
+
+from .job import Job
+from .libraries.session import Library, Session
+from .texts import json_texts, plain_texts
+
+__all__ = ("MEASURES", "measure_messages")
+
+BATCH = 1000  # messages of a send_many()
+WARM = 0.05  # seconds: caches, buffers, queues; and how many messages to measure
+
+
+@dataclass(slots=True)
+class Trial:
+    """A session under measurement, and what it is to send."""
+
+    session: Session
+    texts: list[str]
+    trips: list[float] = field(default_factory=list)
+    prepared: list[object] = field(default_factory=list)
+
+
+Measure = Callable[[Trial, int], Awaitable[None]]
+
+
+async def receive(trial: Trial, count: int) -> None:
+    recv = trial.session.recv
+    assert recv is not None
+    for _ in range(count):
+        await recv()
+
+
+async def iterate(trial: Trial, count: int) -> None:
+    assert trial.session.messages is not None
+    async for _ in trial.session.messages:
+        count -= 1
+        if not count:
+            return
+
+
+async def take(trial: Trial, count: int) -> None:
+    assert trial.session.take is not None
+    await trial.session.take(count)
+
+
+async def send(trial: Trial, count: int) -> None:
+    call = trial.session.send
+    assert call is not None
+    for text in islice(cycle(trial.texts), count):
+        await call(text)
+
+
+async def send_many(trial: Trial, count: int) -> None:
+    session = trial.session
+    assert session.send_many is not None
+    if not trial.prepared:
+        trial.prepared = session.prepare(list(islice(cycle(trial.texts), BATCH)))
+    while count > 0:
+        await session.send_many(trial.prepared[:count])
+        count -= BATCH
+
+
+async def round_trip(trial: Trial, count: int) -> None:
+    call, recv, note = trial.session.send, trial.session.recv, trial.trips.append
+    [text] = trial.texts
+    assert call is not None
+    assert recv is not None
+    now = time.perf_counter
+    for _ in range(count):
+        began = now()
+        await call(text)
+        await recv()
+        note(now() - began)
+
+
+MEASURES: dict[str, tuple[str, Measure]] = {
+    "receive": ("flood", receive),
+    "iterate": ("flood", iterate),
+    "take": ("flood", take),
+    "send": ("sink", send),
+    "send-many": ("sink", send_many),
+    "round-trip": ("echo", round_trip),
+    "route": ("topics", take),
+}
+"""The service that each needs, and what it does."""
+
+
+async def measure_messages(
+    job: Job, library: Library, tell: Callable[[dict[str, float]], None]
+) -> None:
+    """Tell the CPU and wall seconds of a message, and those of the median trip."""
+    service, run = MEASURES[job.measure]
+    number = job.settings.get("topics", job.size)
+    texts = json_texts(job.size) if job.deflate else plain_texts(job.size)
+    async with library(job) as connect, connect(f"{job.url}/{service}/{number}") as one:
+        trial = Trial(one, texts)
+        sent, count = await _warm(run, trial, job.seconds)
+        trial.trips.clear()
+        wall, cpu = time.perf_counter(), time.process_time()
+        await run(trial, count)
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        figures = {"cpu": cpu / count, "wall": wall / count}
+        if trial.trips:
+            figures["p50"] = statistics.median(trial.trips)
+        if job.deflate and service == "sink":
+            figures["said"] = job.size * (sent + count)
+        tell(figures)
+
+
+async def _warm(run: Measure, trial: Trial, seconds: float) -> tuple[int, int]:
+    """Return how many messages that took, and how many the seconds will hold."""
+    count, total = 16, 0
+    while True:
+        began = time.perf_counter()
+        await run(trial, count)
+        took = time.perf_counter() - began
+        total += count
+        if took >= min(WARM, seconds / 4):
+            return total, max(1, round(count * seconds / took))
+        count *= 4

@@ -1,0 +1,117 @@
+"""What a run found: for each contest and entrant the figures of every round."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+__all__ = ("Results", "Spread")
+
+PACKAGES = (
+    "wsclient",
+    "websockets",
+    "aiohttp",
+    "picows",
+    "trio-websocket",
+    "httpx-ws",
+    "anyio",
+    "trio",
+    "uvloop",
+)
+
+Sample = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The median of a figure over the rounds, and how far they lie apart."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> Spread:
+        return cls(statistics.median(values), min(values), max(values))
+
+
+@dataclass(slots=True)
+class Results:
+    """Samples by contest and entrant; an empty one is a measurement that failed."""
+
+    scale: float
+    versions: str
+    machine: str
+    rounds: int = 0
+    samples: dict[str, dict[str, list[Sample]]] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, scale: float) -> Results:
+        return cls(scale, _versions(), _machine())
+
+    @classmethod
+    def load(cls, path: Path) -> Results:
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
+
+    def save(self, path: Path) -> None:
+        text = json.dumps(asdict(self), indent=1)
+        path.write_text(text + "\n", encoding="utf-8", newline="\n")
+
+    def add(self, contest: str, entrant: str, sample: Sample) -> None:
+        self.samples.setdefault(contest, {}).setdefault(entrant, []).append(sample)
+
+    def spread(self, contest: str, entrant: str, figure: str) -> Spread | None:
+        """Return what was found; None if nothing was."""
+        samples = self.samples.get(contest, {}).get(entrant, [])
+        values = [sample[figure] for sample in samples if figure in sample]
+        return Spread.of(values) if values else None
+
+    def ratios(self, contest: str, one: str, other: str, figure: str) -> list[float]:
+        """
+        Return one / other for each round in which both were measured.
+
+        What slows the machine for a while slows both sides of a ratio.
+
+        """
+        found = self.samples.get(contest, {})
+        return [
+            ours[figure] / theirs[figure]
+            for ours, theirs in zip(
+                found.get(one, []), found.get(other, []), strict=False
+            )
+            if figure in ours and figure in theirs
+        ]
+
+    def failures(self) -> list[str]:
+        return [
+            f"{contest}: {entrant}, {failed} of {len(samples)}"
+            for contest, entrants in self.samples.items()
+            for entrant, samples in entrants.items()
+            if (failed := samples.count({}))
+        ]
+
+
+def _versions() -> str:
+    """Name what is measured, as installed."""
+    parts = [f"{platform.python_implementation()} {platform.python_version()}"]
+    for name in PACKAGES:
+        try:
+            parts.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            continue
+    return ", ".join(parts)
+
+
+def _machine() -> str:
+    system = f"{platform.system()} {platform.release()}, {platform.machine()}"
+    return f"{system}, {_cores()} cores"
+
+
+def _cores() -> int:
+    import os
+
+    return os.cpu_count() or 1

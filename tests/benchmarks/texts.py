@@ -1,0 +1,45 @@
+"""Texts to send: plain ones, and such as a feed of JSON has, to be compressed."""
+
+from __future__ import annotations
+
+import json
+import random
+
+__all__ = ("DIFFERENT", "json_texts", "plain_texts", "topic_texts")
+
+DIFFERENT = 500  # texts, so that no window of 32 KiB holds them all
+
+
+def plain_texts(size: int) -> list[str]:
+    return ["x" * size]
+
+
+def json_texts(size: int) -> list[str]:
+    """Make trades of a market, as many in a text as ``size`` bytes hold."""
+    dice = random.Random(1)
+    texts = []
+    for number in range(DIFFERENT):
+        trades: list[str] = []
+        text = ""
+        while len(text) < size:
+            trades.append(_trade(dice, number))
+            text = '{"channel":"trades","data":[' + ",".join(trades) + "]}"
+        texts.append(text[:size])
+    return texts
+
+
+def _trade(dice: random.Random, number: int) -> str:
+    trade = {
+        "id": 880_000_000 + 1000 * number + dice.randrange(1000),
+        "symbol": dice.choice(("BTC-USD", "ETH-USD", "SOL-EUR", "ADA-USD")),
+        "side": dice.choice(("buy", "sell")),
+        "price": f"{dice.uniform(100, 70_000):.2f}",
+        "size": f"{dice.expovariate(2):.8f}",
+        "time": f"2026-11-22T12:{dice.randrange(60):02}:{dice.uniform(0, 60):09.6f}Z",
+    }
+    return json.dumps(trade, separators=(",", ":"))
+
+
+def topic_texts(topics: int) -> list[str]:
+    """Make one text for each of the topics that ``JsonTopics`` routes by."""
+    return [f'{{"channel":{number},"price":12345.67}}' for number in range(topics)]
