@@ -24,7 +24,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from .contests import CONTESTS
+from .contests import CONTESTS, ENTRANTS
 from .report import report
 from .running import run
 
@@ -36,6 +36,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=5, help="default: 5")
     parser.add_argument("--only", nargs="+", choices=CONTESTS, help="default: all")
+    parser.add_argument("--among", nargs="+", choices=ENTRANTS, help="default: all")
     parser.add_argument("--scale", type=float, default=1.0, help="of how long and many")
     options = parser.parse_args()
     began = time.monotonic()
@@ -48,6 +49,7 @@ def main() -> None:
             [CONTESTS[name] for name in options.only or CONTESTS],
             rounds=options.rounds,
             scale=options.scale,
+            among=options.among or ENTRANTS,
             folder=Path(folder),
             saying=saying,
             after_round=lambda results: None,

@@ -45,6 +45,10 @@ ENTRANTS: dict[str, Entrant] = {
     "wsclient level 1": Entrant(library="ours.connection", settings={"level": 1}),
     "10 subscriptions": Entrant(library="ours.routed", settings={"topics": 10}),
     "10,000 subscriptions": Entrant(library="ours.routed", settings={"topics": 10_000}),
+    "by hand, 10": Entrant(library="ours.sorted_by_hand", settings={"topics": 10}),
+    "by hand, 10,000": Entrant(
+        library="ours.sorted_by_hand", settings={"topics": 10_000}
+    ),
     "Client comes back": Entrant(library="ours.keep"),
     "Client trio comes back": Entrant(library="ours.keep", backend="trio"),
     "Client base=0.1": Entrant(library="ours.keep", settings={"base": 0.1}),
@@ -340,7 +344,7 @@ def _contests() -> list[Contest]:
         Contest(
             name="idle",
             group="Many connections",
-            what="2000 idle connections, a ping every 4 s",
+            what="2000 idle connections, a ping every 3 s",
             measure="idle",
             entrants=(
                 "wsclient",
@@ -354,7 +358,7 @@ def _contests() -> list[Contest]:
             ),
             figures=("memory", "load"),
             clients=2000,
-            keepalive=4,
+            keepalive=3,
         ),
         Contest(
             name="import",
@@ -422,7 +426,12 @@ def _contests() -> list[Contest]:
             group="Supervision",
             what="receive JSON texts of 33 B, routed to subscriptions",
             measure="route",
-            entrants=("10 subscriptions", "10,000 subscriptions"),
+            entrants=(
+                "10 subscriptions",
+                "10,000 subscriptions",
+                "by hand, 10",
+                "by hand, 10,000",
+            ),
             repeat=3,
         ),
     ]

@@ -80,7 +80,7 @@ async def measure_idle(job: Job, library: Library, tell: Tell) -> None:
         before = resident()
         for _ in range(job.clients):
             await group.start(_wait_in, connect, f"{job.url}/idle/0")
-        await anyio.sleep(job.keepalive / 2)
+        await anyio.sleep(job.keepalive / 3)
         wall, cpu = time.perf_counter(), time.process_time()
         await anyio.sleep(job.keepalive * 2)
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall

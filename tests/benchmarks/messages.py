@@ -10,7 +10,7 @@ from itertools import cycle, islice
 
 from .job import Job
 from .libraries.session import Library, Session
-from .texts import json_texts, plain_texts
+from .texts import CYCLE, json_texts, plain_texts
 
 __all__ = ("MEASURES", "measure_messages")
 
@@ -26,9 +26,6 @@ class Trial:
     texts: list[str]
     trips: list[float] = field(default_factory=list)
     prepared: list[object] = field(default_factory=list)
-
-
-Measure = Callable[[Trial, int], Awaitable[None]]
 
 
 async def receive(trial: Trial, count: int) -> None:
@@ -63,9 +60,8 @@ async def send_many(trial: Trial, count: int) -> None:
     assert session.send_many is not None
     if not trial.prepared:
         trial.prepared = session.prepare(list(islice(cycle(trial.texts), BATCH)))
-    while count > 0:
-        await session.send_many(trial.prepared[:count])
-        count -= BATCH
+    for _ in range(count // BATCH):
+        await session.send_many(trial.prepared)
 
 
 async def round_trip(trial: Trial, count: int) -> None:
@@ -81,48 +77,60 @@ async def round_trip(trial: Trial, count: int) -> None:
         note(now() - began)
 
 
-MEASURES: dict[str, tuple[str, Measure]] = {
-    "receive": ("flood", receive),
-    "iterate": ("flood", iterate),
-    "take": ("flood", take),
-    "send": ("sink", send),
-    "send-many": ("sink", send_many),
-    "round-trip": ("echo", round_trip),
-    "route": ("topics", take),
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What is done, with which service of the peer; ``unit`` messages at a time."""
+
+    service: str
+    run: Callable[[Trial, int], Awaitable[None]]
+    unit: int = 1
+
+
+MEASURES = {
+    "receive": Measure("flood", receive),
+    "iterate": Measure("flood", iterate),
+    "take": Measure("flood", take),
+    "send": Measure("sink", send),
+    "send-many": Measure("sink", send_many, unit=BATCH),
+    "round-trip": Measure("echo", round_trip),
+    "route": Measure("topics", take, unit=CYCLE),
 }
-"""The service that each needs, and what it does."""
 
 
 async def measure_messages(
     job: Job, library: Library, tell: Callable[[dict[str, float]], None]
 ) -> None:
     """Tell the CPU and wall seconds of a message, and those of the median trip."""
-    service, run = MEASURES[job.measure]
+    measure = MEASURES[job.measure]
     number = job.settings.get("topics", job.size)
     texts = json_texts(job.size) if job.deflate else plain_texts(job.size)
-    async with library(job) as connect, connect(f"{job.url}/{service}/{number}") as one:
+    async with (
+        library(job) as connect,
+        connect(f"{job.url}/{measure.service}/{number}") as one,
+    ):
         trial = Trial(one, texts)
-        sent, count = await _warm(run, trial, job.seconds)
+        sent, count = await _warm(measure, trial, job.seconds)
         trial.trips.clear()
         wall, cpu = time.perf_counter(), time.process_time()
-        await run(trial, count)
+        await measure.run(trial, count)
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         figures = {"cpu": cpu / count, "wall": wall / count}
         if trial.trips:
             figures["p50"] = statistics.median(trial.trips)
-        if job.deflate and service == "sink":
+        if job.deflate and measure.service == "sink":
             figures["said"] = job.size * (sent + count)
         tell(figures)
 
 
-async def _warm(run: Measure, trial: Trial, seconds: float) -> tuple[int, int]:
+async def _warm(measure: Measure, trial: Trial, seconds: float) -> tuple[int, int]:
     """Return how many messages that took, and how many the seconds will hold."""
-    count, total = 16, 0
+    count, total = max(16, measure.unit), 0
     while True:
         began = time.perf_counter()
-        await run(trial, count)
+        await measure.run(trial, count)
         took = time.perf_counter() - began
         total += count
         if took >= min(WARM, seconds / 4):
-            return total, max(1, round(count * seconds / took))
+            units = max(1, round(count * seconds / took / measure.unit))
+            return total, units * measure.unit
         count *= 4

@@ -74,17 +74,16 @@ def echo(connection: socket.socket, request: Request, size: int) -> None:
 
 
 def topics(connection: socket.socket, request: Request, size: int) -> None:
-    """Wait for ``size`` subscriptions, then send to each of them in turn."""
-    texts = [text.encode() for text in topic_texts(size)]
-    said = 0
+    """After ``size`` subscriptions, send a cycle each time that anything is said."""
+    chunk = b"".join(frame_of(text.encode()) for text in topic_texts(size))
     buffer = bytearray()
-    while said < size:
-        buffer += connection.recv(65536)
-        said += sum(1 for _ in frames_in(buffer))
-    chunk = b"".join(map(frame_of, texts))
-    chunk *= max(1, CHUNK // len(chunk))
-    while True:
-        connection.sendall(chunk)
+    said = 0
+    while data := connection.recv(65536):
+        buffer += data
+        for _ in frames_in(buffer):
+            said += 1
+            if said > size:
+                connection.sendall(chunk)
 
 
 SERVICES: dict[str, Callable[[socket.socket, Request, int], None]] = {

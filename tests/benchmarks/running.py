@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -164,6 +164,7 @@ def run(
     *,
     rounds: int,
     scale: float,
+    among: Collection[str],
     folder: Path,
     saying: Callable[[str], None],
     after_round: Callable[[Results], None],
@@ -174,7 +175,9 @@ def run(
     results = Results.empty(scale)
     for number in range(rounds):
         for contest in contests:
-            entrants = [name for name in contest.entrants if installed(name)]
+            entrants = [
+                name for name in contest.entrants if name in among and installed(name)
+            ]
             saying(f"round {number + 1} of {rounds}: {contest.name}")
             for repeated in range(contest.repeat):
                 turn = (number * contest.repeat + repeated) % len(entrants)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import random
 
-__all__ = ("DIFFERENT", "json_texts", "plain_texts", "topic_texts")
+__all__ = ("CYCLE", "DIFFERENT", "json_texts", "plain_texts", "topic_texts")
 
 DIFFERENT = 500  # texts, so that no window of 32 KiB holds them all
+CYCLE = 10_000  # messages that the peer sends when it is asked, to all topics in turn
 
 
 def plain_texts(size: int) -> list[str]:
@@ -41,5 +42,5 @@ def _trade(dice: random.Random, number: int) -> str:
 
 
 def topic_texts(topics: int) -> list[str]:
-    """Make one text for each of the topics that ``JsonTopics`` routes by."""
-    return [f'{{"channel":{number},"price":12345.67}}' for number in range(topics)]
+    """Make a cycle of what ``JsonTopics`` routes, to each topic in turn."""
+    return [f'{{"channel":{at % topics},"price":12345.67}}' for at in range(CYCLE)]

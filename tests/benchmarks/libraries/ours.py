@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -11,9 +13,10 @@ from typing import Any
 import wsclient
 
 from ..job import LIMIT, Job
+from ..texts import CYCLE
 from .session import Connect, Session, tls_of
 
-__all__ = ("client", "connection", "keep", "routed")
+__all__ = ("client", "connection", "keep", "routed", "sorted_by_hand")
 
 
 def _arguments(job: Job) -> dict[str, Any]:
@@ -62,14 +65,44 @@ async def routed(job: Job) -> AsyncIterator[Connect]:
         async with AsyncExitStack() as stack:
             made = await stack.enter_async_context(making)
             subscriptions = [
-                await made.subscribe({"channel": number}, overflow="pause")
-                for number in range(topics)
+                await made.subscribe({"channel": number}) for number in range(topics)
             ]
             turns = cycle(subscriptions)
 
             async def take(count: int) -> None:
-                for subscription in islice(turns, count):
-                    await subscription.recv()
+                for _ in range(count // CYCLE):
+                    await made.send("more")
+                    for subscription in islice(turns, CYCLE):
+                        await subscription.recv()
+
+            yield Session(take=take)
+
+    yield connect
+
+
+@asynccontextmanager
+async def sorted_by_hand(job: Job) -> AsyncIterator[Connect]:
+    """Do what ``routed`` does with a connection and a dict, no subscription there."""
+    topics = job.settings["topics"]
+
+    @asynccontextmanager
+    async def connect(url: str) -> AsyncIterator[Session]:
+        async with wsclient.connect(url, compression=None) as ws:
+            queues: dict[int, deque[Any]] = {at: deque() for at in range(topics)}
+            await ws.send_many(["subscribe"] * topics)
+            turns = cycle(queues.values())
+
+            async def take(count: int) -> None:
+                for _ in range(count // CYCLE):
+                    await ws.send("more")
+                    left = CYCLE
+                    while left:
+                        for text in await ws.recv_many():
+                            item = json.loads(text)
+                            queues[item["channel"]].append(item)
+                            left -= 1
+                    for queue in islice(turns, CYCLE):
+                        queue.popleft()
 
             yield Session(take=take)
 
