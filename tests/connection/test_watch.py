@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf, nan
+from random import Random
 
 import pytest
 
@@ -43,6 +44,20 @@ def test_pings_are_jittered_towards_early() -> None:
     keepalive = Watch(Timeouts(ping_interval=20), 0, dice)
     assert keepalive.due() == 18
     assert drawn == [(0.9, 1.0)]
+
+
+@pytest.mark.parametrize("interval", [0.05, 1, 7, 20, 3600, inf])
+def test_pings_of_many_connections_share_few_moments_and_none_is_late(
+    interval: float,
+) -> None:
+    dice = Random(1)
+    begun = [1e6 + dice.uniform(0, interval) for _ in range(1000)]
+    begun = begun if interval < inf else [1e6]
+    timeouts = Timeouts(ping_interval=interval)
+    due = [Watch(timeouts, now, dice.uniform).due() for now in begun]
+    assert len(set(due)) < 80
+    for now, at in zip(begun, due, strict=True):
+        assert now + 0.86 * interval <= at <= now + interval
 
 
 def test_the_peer_is_dead_at_interval_plus_timeout_after_its_last_byte() -> None:

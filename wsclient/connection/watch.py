@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from math import inf
+from math import frexp, inf, ldexp
 
 from ..errors import ArgumentError, seconds
 
@@ -65,6 +65,7 @@ class Watch:
         "_progress",
         "_resumed_at",
         "_slow",
+        "_step",
         "_write",
         "close_at",
         "heard_at",
@@ -90,13 +91,18 @@ class Watch:
         )
         self._write = timeouts.write_timeout
         self._slow = timeouts.slow_timeout
+        # Pings go at multiples of a power of two, a 64th to a 32nd of the interval, so
+        # that those of many connections share a wake-up, and their pongs too: where the
+        # process sleeps between any two, each costs four times as much.
+        self._step = ldexp(1.0, frexp(self._interval or 1.0)[1] - 6)
         self._ping_at = self._next_ping(now)
 
     def _next_ping(self, now: float) -> float:
         # Early rather than late, so that no two pings are further apart than asked.
         if self._interval is None:
             return inf
-        return now + self._interval * self._jitter(0.9, 1.0)
+        at = now + self._interval * self._jitter(0.9, 1.0)
+        return at - at % self._step if at < inf else inf
 
     def paused(self, now: float) -> None:
         """We stopped reading."""
