@@ -6,8 +6,6 @@ What wsclient costs, and what other libraries cost: fresh processes, rounds in t
     pip install -e ".[bench]"
     python -m tests.benchmarks                       # all, 5 rounds
     python -m tests.benchmarks --only send-64B trip-32B --rounds 15
-    python -m tests.benchmarks --write               # and docs/performance.md anew
-    python -m tests.benchmarks --again               # the same, from the last results
 
 Run it on a quiet machine with two cores. Each measurement is a process of its own
 against a peer of its own; in every round each entrant has its turn, another one first
