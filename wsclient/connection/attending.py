@@ -22,6 +22,8 @@ STAND_IN = 0.02  # seconds without a reader until the attendant reads
 class Attending(Reading):
     """The part of a connection that keeps time, and reads when nobody does."""
 
+    __slots__ = ()
+
     def _tick(self) -> None:
         """Do what is due. A blocked loop is not a dead peer: read before judging."""
         now = self._time()

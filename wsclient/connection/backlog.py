@@ -9,6 +9,10 @@ from ..protocol import Limits, Part
 
 __all__ = ("Backlog",)
 
+# An empty deque takes 760 bytes: who has received nothing has none of its own.
+_NO_MESSAGES: deque[str | bytes] = deque(maxlen=0)
+_NO_PARTS: deque[Part] = deque(maxlen=0)
+
 
 class Backlog:
     """
@@ -24,21 +28,33 @@ class Backlog:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._size = 0  # bytes of both, at most
-        self.messages: deque[str | bytes] = deque()
-        self.parts: deque[Part] = deque()
+        self.messages = _NO_MESSAGES
+        self.parts = _NO_PARTS
         """Of a message that is received in parts."""
 
-    def add(self, messages: Sequence[str | bytes]) -> None:
-        """Append messages."""
+    def add(self, messages: Sequence[str | bytes]) -> deque[str | bytes]:
+        """Append messages; return the queue, which is made for the first."""
+        if self.messages is _NO_MESSAGES:
+            self.messages = deque()
         if not self.messages and not self.parts:
             self._size = 0
         self.messages += messages
         self._size += sum(map(len, messages))
+        return self.messages
 
-    def add_part(self, part: Part) -> None:
-        """Append a part of a message."""
+    def put_back(self, message: str | bytes) -> deque[str | bytes]:
+        """Make it the next message; return the queue."""
+        self.messages = deque([message, *self.messages])
+        self._size += len(message)
+        return self.messages
+
+    def add_part(self, part: Part) -> deque[Part]:
+        """Append a part of a message; return the parts."""
+        if self.parts is _NO_PARTS:
+            self.parts = deque()
         self.parts.append(part)
         self._size += len(part.data)
+        return self.parts
 
     def reaches(self, size: int) -> bool:
         """Whether that many bytes wait, or more."""

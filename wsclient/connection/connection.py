@@ -41,6 +41,8 @@ class Connection(  # pyright: ignore[reportIncompatibleMethodOverride] - "messag
 
     """
 
+    __slots__ = ()
+
     # -- the context ------------------------------------------------------------
 
     async def __aenter__(self) -> Self:

@@ -37,6 +37,7 @@ from ..wire import Timer, Wire
 from .backlog import Backlog
 from .logs import DEBUG, logger, shown
 from .pings import Pings
+from .slots import Slots
 from .turn import Turn
 from .watch import Timeouts, Watch
 
@@ -53,7 +54,7 @@ LINGER = 1.0  # seconds for the peer to end TCP after both Close frames
 BREATH = 32  # calls that did not wait until one is a checkpoint
 
 
-class Life:
+class Life(Slots):
     """
     The machinery below :class:`Connection`; each event ends in a synchronous call.
 
@@ -61,6 +62,8 @@ class Life:
     :attr:`_facts`, which are set exactly once, at the end, before anybody is woken.
 
     """
+
+    __slots__ = ()
 
     def __init__(
         self,
@@ -188,7 +191,7 @@ class Life:
         if self._sink is not None:
             self._sink(messages)
         else:
-            self._backlog.add(messages)
+            self._queue = self._backlog.add(messages)
             if self._backlog.full:
                 self.pause()
 
@@ -217,7 +220,7 @@ class Life:
             case Pong(payload=payload):
                 self._pings.answered(payload, self._time())
             case Part():
-                self._backlog.add_part(event)
+                self._parts = self._backlog.add_part(event)
                 if self._backlog.reaches(ROOM):  # it is kept until it is asked for
                     self.pause()
             case CloseReceived(code=code):

@@ -31,6 +31,8 @@ class Opening(Reading):
 
     """
 
+    __slots__ = ()
+
     async def open(self, request: bytes) -> None:
         """
         Do the client's part of the opening handshake (RFC 6455, 4.1).

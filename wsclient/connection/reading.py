@@ -13,6 +13,8 @@ __all__ = ("Reading",)
 class Reading(Life):
     """The part of a connection that moves what comes in, for whoever waits for it."""
 
+    __slots__ = ()
+
     async def _breathe(self) -> None:
         """Be a checkpoint at least every 32nd time (trio's and anyio's rule)."""
         if self._granted:

@@ -28,6 +28,8 @@ READABLE = 1 << 16  # bytes looked at before recv() says that nothing has come i
 class Receiving(Reading):
     """The part of a connection that receives."""
 
+    __slots__ = ()
+
     async def recv(
         self, timeout: float | None = None, decode: bool | None = None
     ) -> str | bytes:
@@ -125,7 +127,6 @@ class Receiving(Reading):
 
     async def _wait_message(self, timeout: float | None) -> None:
         """Wait until there is a message, or a part of one if that was asked for."""
-        queue, parts = self._queue, self._parts
         self._receiving = True
         if not self._wire.pulled:  # where reading need not wait
             self._calls = 0
@@ -135,11 +136,11 @@ class Receiving(Reading):
             else:
                 with anyio.move_on_after(timeout):
                     await self._until_message()
-                if not (queue or parts) and self._facts is None:
+                if not (self._queue or self._parts) and self._facts is None:
                     self._read_now(READABLE)  # that has arrived in time
         finally:
             self._receiving = False
-        if not (queue or parts):
+        if not (self._queue or self._parts):
             if (error := self.ended) is not None:
                 raise error
             raise ReceiveTimeout(f"no message from {self._host} within {timeout} s")

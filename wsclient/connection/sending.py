@@ -48,6 +48,8 @@ Sendable = (
 class Sending(Reading):
     """The part of a connection that sends."""
 
+    __slots__ = ()
+
     async def send(self, message: Sendable, *, compress: bool | None = None) -> None:
         """
         Send a message: text for ``str``, binary for bytes-like objects.

@@ -17,6 +17,8 @@ __all__ = ("MessageStream", "Streaming")
 class Streaming(Receiving):
     """The part of a connection that receives a message in parts."""
 
+    __slots__ = ()
+
     def recv_streaming(self, timeout: float | None = None) -> MessageStream:
         """
         Receive the next message in parts: ``async with ws.recv_streaming() as parts``.
@@ -45,7 +47,7 @@ class Streaming(Receiving):
         self._revoke()
         if self._queue:
             message = self._queue.popleft()
-            self._parts.append(Part(message, True))
+            self._parts = self._backlog.add_part(Part(message, True))
         else:
             if not self._discarding:  # else nobody wants what comes
                 self._decide(Delivery.IN_PARTS)
@@ -95,7 +97,7 @@ class Streaming(Receiving):
         self._parts.clear()
         if parts and parts[-1].fin:
             message = told.decode() if isinstance(parts[0].data, str) else told
-            self._queue.appendleft(message)
+            self._queue = self._backlog.put_back(message)
         else:
             self._decide(Delivery.WHOLE, told)
         self._resume_after_parts()

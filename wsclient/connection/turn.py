@@ -8,6 +8,8 @@ import anyio
 
 __all__ = ("Turn",)
 
+NOBODY: deque[anyio.Event] = deque(maxlen=0)  # an empty deque takes 760 bytes
+
 
 class Turn:
     """
@@ -23,7 +25,7 @@ class Turn:
 
     def __init__(self) -> None:
         self.held = False
-        self._waiting: deque[anyio.Event] = deque()
+        self._waiting = NOBODY
 
     @property
     def taken(self) -> bool:
@@ -38,6 +40,8 @@ class Turn:
 
         """
         event = anyio.Event()
+        if self._waiting is NOBODY:
+            self._waiting = deque()
         self._waiting.append(event)
         try:
             await event.wait()
