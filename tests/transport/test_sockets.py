@@ -6,8 +6,16 @@ import socket
 from typing import Any
 
 import pytest
+from anyio.abc import SocketAttribute
 
-from wsclient.transport.sockets import Address, authority, plain, text_of, tune
+from wsclient.transport.sockets import (
+    Address,
+    SocketAttributes,
+    authority,
+    plain,
+    text_of,
+    tune,
+)
 
 
 @pytest.mark.parametrize(
@@ -57,3 +65,24 @@ def test_unix_sockets_have_no_tcp_options() -> None:
     with left, right:
         tune(left)
         assert not left.getblocking()
+
+
+def test_a_socket_tells_its_attributes_also_when_it_is_closed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        near = socket.create_connection(listener.getsockname())
+        here, there = near.getsockname(), near.getpeername()
+        attributes = SocketAttributes(near)
+        near.close()
+    told = {attribute: attributes[attribute]() for attribute in attributes}
+    assert told == {
+        SocketAttribute.family: socket.AF_INET,
+        SocketAttribute.local_address: here,
+        SocketAttribute.local_port: here[1],
+        SocketAttribute.raw_socket: near,
+        SocketAttribute.remote_address: there,
+        SocketAttribute.remote_port: there[1],
+    }
+    assert len(attributes) == 6
+    left, right = socket.socketpair(socket.AF_UNIX)
+    with left, right:
+        assert SocketAttribute.local_port not in SocketAttributes(left)

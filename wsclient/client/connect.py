@@ -19,21 +19,22 @@ __all__ = ("Connecting", "connect")
 class Connecting:
     """What :func:`connect` returns: enter it to connect, leave it to close."""
 
+    __slots__ = ("_attempt", "_connection", "_name", "_opening")
+
     def __init__(
         self, opening: Opening, attempt: Attempt | None = None, name: str = "client"
     ) -> None:
-        self._opening = opening
+        self._opening: Opening | None = opening
         self._attempt = attempt
         self._name = name
-        self._entered = False
         self._connection: Connection | None = None
 
     async def __aenter__(self) -> Connection:
-        if self._entered:
+        opening, self._opening = self._opening, None
+        if opening is None:
             raise ConcurrencyError("one connect() is one connection: call it again")
-        self._entered = True
-        attempt = self._attempt or self._opening.first()
-        connection = await self._opening.open(attempt, self._name)
+        attempt = self._attempt or opening.first()
+        connection = await opening.open(attempt, self._name)
         self._connection = await connection.__aenter__()
         return connection
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha1
 from hmac import compare_digest
 from http import HTTPStatus
+from sys import intern
 
 import h11
 
@@ -479,10 +480,24 @@ def _encoded(pairs: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     return [(name.encode("ascii"), value.encode("latin-1")) for name, value in pairs]
 
 
-def _decoded(head: h11.Request | h11.InformationalResponse | h11.Response) -> Headers:
-    return tuple(
-        (name.decode("ascii"), value.decode("latin-1")) for name, value in head.headers
+# Kept as long as a connection: what all of them say, they say with the same objects.
+_ALIKE = {
+    pair: pair
+    for pair in (
+        ("upgrade", "websocket"),
+        ("connection", "Upgrade"),
+        ("connection", "upgrade"),
+        ("sec-websocket-version", "13"),
     )
+}
+
+
+def _decoded(head: h11.Request | h11.InformationalResponse | h11.Response) -> Headers:
+    pairs = [
+        (intern(name.decode("ascii")), value.decode("latin-1"))
+        for name, value in head.headers
+    ]
+    return tuple(_ALIKE.get(pair, pair) for pair in pairs)
 
 
 def _sent(http: h11.Connection, event: h11.Event) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from ..wire import Feed, Lost, Spawn, Timer
-from .sockets import BUFFER_SIZE, LAST_WORDS, RawSocket, socket_attributes
+from .sockets import BUFFER_SIZE, LAST_WORDS, RawSocket, SocketAttributes
 
 __all__ = ("AsyncioWire", "asyncio_wire", "call_soon_threadsafe")
 
@@ -44,6 +44,29 @@ class AsyncioWire(asyncio.BufferedProtocol):
     ``resume_writing`` means: the kernel has it.
 
     """
+
+    __slots__ = (
+        "_attributes",
+        "_behind",
+        "_buffer",
+        "_drained",
+        "_early",
+        "_early_eof",
+        "_early_loss",
+        "_feed",
+        "_flushers",
+        "_gone",
+        "_loop",
+        "_lost",
+        "_over",
+        "_paused",
+        "_pumper",
+        "_resuming",
+        "_silent",
+        "_sock",
+        "_started",
+        "_transport",
+    )
 
     pulled = False
 
@@ -322,7 +345,7 @@ async def asyncio_wire(sock: socket.socket) -> AsyncioWire:
     """Make a wire of a connected, non-blocking socket; it owns the socket at once."""
     loop = asyncio.get_running_loop()
     try:
-        wire = AsyncioWire(loop, sock, socket_attributes(sock))
+        wire = AsyncioWire(loop, sock, SocketAttributes(sock))
         await loop.create_connection(lambda: wire, sock=sock)
         wire.hold()
     except BaseException:

@@ -32,6 +32,23 @@ class PulledWire(ABC):
 
     """
 
+    __slots__ = (
+        "_attributes",
+        "_buffer",
+        "_drained",
+        "_dry",
+        "_failure",
+        "_feed",
+        "_lost",
+        "_over",
+        "_parked",
+        "_paused",
+        "_sending",
+        "_silent",
+        "_spawn",
+        "_unsent",
+    )
+
     pulled = True
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from anyio.abc import SocketAttribute
@@ -15,10 +15,10 @@ __all__ = (
     "LAST_WORDS",
     "Address",
     "RawSocket",
+    "SocketAttributes",
     "authority",
     "last_error",
     "plain",
-    "socket_attributes",
     "text_of",
     "tune",
 )
@@ -87,27 +87,44 @@ def last_error(sock: socket.socket) -> OSError | None:
     return OSError(number, os.strerror(number)) if number else None
 
 
-def socket_attributes(sock: socket.socket) -> Mapping[Any, Callable[[], Any]]:
+class SocketAttributes(Mapping[Any, Callable[[], Any]]):
     """
-    Return anyio's typed attributes of a connected socket.
+    anyio's typed attributes of a connected socket, made when they are asked for.
 
-    Addresses are asked for now: the kernel forgets the peer's when it hangs up.
+    The addresses are asked for at once: the kernel forgets the peer's when it hangs up.
 
     """
-    local = plain(sock.getsockname())
-    try:
-        remote = plain(sock.getpeername())
-    except OSError as error:
-        if error.errno not in (errno.ENOTCONN, errno.EINVAL):
-            raise
-        remote = ("", 0)  # it has hung up already; reading will tell
-    attributes: dict[Any, Callable[[], Any]] = {
-        SocketAttribute.family: lambda: sock.family,
-        SocketAttribute.local_address: lambda: local,
-        SocketAttribute.remote_address: lambda: remote,
-        SocketAttribute.raw_socket: lambda: sock,
-    }
-    if not isinstance(local, str):
-        attributes[SocketAttribute.local_port] = lambda: local[1]
-        attributes[SocketAttribute.remote_port] = lambda: remote[1]
-    return attributes
+
+    __slots__ = ("_local", "_remote", "_sock")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._local = plain(sock.getsockname())
+        try:
+            self._remote = plain(sock.getpeername())
+        except OSError as error:
+            if error.errno not in (errno.ENOTCONN, errno.EINVAL):
+                raise
+            self._remote = ("", 0)  # it has hung up already; reading will tell
+
+    def _all(self) -> dict[Any, Callable[[], Any]]:
+        sock, local, remote = self._sock, self._local, self._remote
+        attributes: dict[Any, Callable[[], Any]] = {
+            SocketAttribute.family: lambda: sock.family,
+            SocketAttribute.local_address: lambda: local,
+            SocketAttribute.remote_address: lambda: remote,
+            SocketAttribute.raw_socket: lambda: sock,
+        }
+        if not isinstance(local, str):
+            attributes[SocketAttribute.local_port] = lambda: local[1]
+            attributes[SocketAttribute.remote_port] = lambda: remote[1]
+        return attributes
+
+    def __getitem__(self, attribute: Any) -> Callable[[], Any]:
+        return self._all()[attribute]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())

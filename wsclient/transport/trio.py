@@ -9,7 +9,7 @@ from contextlib import suppress
 import trio
 
 from .pulled import PulledWire
-from .sockets import BUFFER_SIZE, socket_attributes
+from .sockets import BUFFER_SIZE, SocketAttributes
 
 __all__ = ("TrioWire", "call_soon_threadsafe", "trio_wire")
 
@@ -29,8 +29,10 @@ def _buffer_of_this_run() -> memoryview:
 class TrioWire(PulledWire):
     """A socket on trio; made by :func:`trio_wire`."""
 
+    __slots__ = ("_sock",)
+
     def __init__(self, sock: socket.socket) -> None:
-        super().__init__(_buffer_of_this_run(), socket_attributes(sock))
+        super().__init__(_buffer_of_this_run(), SocketAttributes(sock))
         self._sock = sock
 
     def _recv_into(self, buffer: memoryview) -> int:
