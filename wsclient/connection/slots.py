@@ -21,6 +21,7 @@ class Slots:
         "_calls",
         "_cause",
         "_clean",
+        "_concluded",
         "_debug",
         "_discarding",
         "_emptied",
