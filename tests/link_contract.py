@@ -115,7 +115,7 @@ async def what_is_committed_is_sent_in_order(side: LinkSide) -> None:
     for number in range(3):
         assert link.ready
         assert link.commit(f"{number}")
-    assert link.commit(b"bytes")
+    assert link.commit(b"bytes", True)
     await link.flush()
     await link.wait_ready()
     await settle()

@@ -43,6 +43,7 @@ class FakeLink:
         self.response_headers: Sequence[tuple[str, str]] = (("server", "fake"),)
         self.latency: float | None = 0.05
         self.sent: list[Data] = []
+        self.compressed: list[bool | None] = []  # what was asked for each
         self.unflushed = 0
         self.kernel = True
         self.pings: list[float] = []
@@ -79,16 +80,19 @@ class FakeLink:
         if waiting:
             sink(waiting)
 
-    def commit_many(self, data: Sequence[Data]) -> tuple[int, bool]:
+    def commit_many(
+        self, data: Sequence[Data], compress: bool | None = None
+    ) -> tuple[int, bool]:
         count = 0
         while count < len(data) and (self.ready or not count):
-            self.commit(data[count])
+            self.commit(data[count], compress)
             count += 1
         return count, self.kernel
 
-    def commit(self, data: Data) -> bool:
+    def commit(self, data: Data, compress: bool | None = None) -> bool:
         assert self.ready, "commit() only while ready"
         self.sent.append(data)
+        self.compressed.append(compress)
         self._room -= 1
         if not self.kernel:
             self.unflushed += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import anyio
@@ -168,6 +169,27 @@ async def test_live_and_queued_sends_are_one_queue(network: Network) -> None:
         await client.send("5", when_down="queue")
         await anyio.sleep(2)
         assert network.link.sent == list("12345")
+
+
+async def test_what_is_asked_of_compression_travels_with_the_message(
+    network: Network,
+) -> None:
+    """At once, from the queue, and across connections."""
+    async with plain(network) as client, anyio.create_task_group() as group:
+        await client.send("1", compress=True)
+        await client.send("2")
+        await client.send_many(["3", "4"], compress=False)
+        assert network.link.compressed == [True, None, False, False]
+        network.link.lose()
+        await settle()
+        await client.send("5", when_down="queue", compress=False)
+        for text, compress in (("6", True), ("7", None)):
+            group.start_soon(partial(client.send, text, compress=compress))
+            await settle()
+        group.start_soon(partial(client.send_many, ["8", "9"], compress=True))
+        await anyio.sleep(2)
+        assert network.link.sent == list("56789")
+        assert network.link.compressed == [False, True, None, True, True]
 
 
 async def test_the_queue_of_sends_is_bounded(network: Network) -> None:

@@ -126,6 +126,7 @@ class Entry:
 
     __slots__ = (
         "committed",
+        "compress",
         "data",
         "error",
         "flushed",
@@ -146,6 +147,7 @@ class Entry:
         receipt: Receipt | None = None,
         wake: anyio.Event | None = None,
         committed: Callable[[], None] | None = None,
+        compress: bool | None = None,
     ) -> None:
         self.data = data
         self.message = message
@@ -153,6 +155,7 @@ class Entry:
         self.receipt = receipt
         self.wake = wake
         self.committed = committed
+        self.compress = compress
         self.number = 0
         self.link: Link | None = None
         self.flushed = False
@@ -289,7 +292,7 @@ class Outbox:
 
     def _commit(self, entry: Entry, link: Link) -> None:
         self._forget(entry)
-        flushed = link.commit(entry.data)
+        flushed = link.commit(entry.data, entry.compress)
         self.sent += 1
         if entry.committed is not None:
             entry.committed()

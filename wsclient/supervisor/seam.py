@@ -217,17 +217,19 @@ class Link(Protocol):
         """Give ``sink`` what was received and not yet taken, then all that comes."""
         ...
 
-    def commit(self, data: Data, /) -> bool:
+    def commit(self, data: Data, compress: bool | None = None, /) -> bool:
         """
         Send one message in one step; return whether the kernel has it all.
 
         Call it only while :attr:`ready`; more than one call in a row is legal as long
-        as no await stands between.
+        as no await stands between. ``compress`` overrides the connection's settings.
 
         """
         ...
 
-    def commit_many(self, data: Sequence[Data], /) -> tuple[int, bool]:
+    def commit_many(
+        self, data: Sequence[Data], compress: bool | None = None, /
+    ) -> tuple[int, bool]:
         """
         Send the first of some messages in one step, about as many as there is room for.
 

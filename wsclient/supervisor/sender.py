@@ -38,7 +38,9 @@ class Sender(Generic[T]):
         self._guard = guard
         self._pace = pace
 
-    async def send_later(self, data: Data, item: object, policy: WhenDown) -> Receipt:
+    async def send_later(
+        self, data: Data, item: object, policy: WhenDown, compress: bool | None = None
+    ) -> Receipt:
         """Send what found no open connection, others ahead of it, or no room."""
         self._guard.check_entered("send")
         await anyio.lowlevel.checkpoint()
@@ -48,14 +50,14 @@ class Sender(Generic[T]):
         if policy is WhenDown.QUEUE:
             outbox.check_room(data, item)
             receipt = Receipt(Fate.QUEUED)
-            outbox.add(Entry(data, item, policy, receipt=receipt))
+            outbox.add(Entry(data, item, policy, receipt=receipt, compress=compress))
             return receipt
         if loop.link is None and policy is WhenDown.RAISE:
             raise not_sent(item, loop.down())
         if loop.link is None and policy is WhenDown.DROP:
             return DROPPED
         wake = anyio.Event()
-        entry = Entry(data, item, policy, wake=wake)
+        entry = Entry(data, item, policy, wake=wake, compress=compress)
         outbox.add(entry)
         try:
             await wake.wait()
@@ -69,7 +71,11 @@ class Sender(Generic[T]):
         return SENT if entry.flushed else await self._flush(entry.link, item)
 
     async def send_many(
-        self, data: list[Data], items: list[T], policy: WhenDown
+        self,
+        data: list[Data],
+        items: list[T],
+        policy: WhenDown,
+        compress: bool | None = None,
     ) -> None:
         """Send as many at a time as there is room for; where one has to wait, it."""
         loop, outbox = self._loop, self._outbox
@@ -77,10 +83,10 @@ class Sender(Generic[T]):
             link = loop.link
             try:
                 if link is None or not outbox.idle or not link.ready:
-                    await self.send_later(data[0], items[0], policy)
+                    await self.send_later(data[0], items[0], policy, compress)
                     count = 1
                 else:
-                    count, taken = link.commit_many(data)
+                    count, taken = link.commit_many(data, compress)
                     outbox.sent += count
                     if not taken:
                         await self._flush(link, items)

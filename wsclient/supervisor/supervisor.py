@@ -384,6 +384,8 @@ class Supervisor(Reader[T]):
         self,
         item: T,
         when_down: Literal["wait", "raise", "queue", "drop"] = "wait",
+        *,
+        compress: bool | None = None,
     ) -> Receipt:
         """
         Send one item, behind all that was sent before.
@@ -392,6 +394,10 @@ class Supervisor(Reader[T]):
         ``"raise"``, ``"queue"`` it and return at once with a receipt that will tell, or
         ``"drop"`` it, which the receipt says. Cancelled while it waits, nothing is
         sent; cancelled later, the whole message still goes.
+
+        ``compress`` says whether to compress it, instead of the ``threshold`` of
+        ``Deflate``, on whichever connection it leaves; True does nothing on one that
+        has not agreed on compression.
 
         Raises:
             NotSent: it has not left and will not: no connection, or the client ended.
@@ -409,9 +415,10 @@ class Supervisor(Reader[T]):
         link = self._loop.link
         outbox = self._outbox
         if link is None or not outbox.idle or not link.ready:
-            return await self._sender.send_later(data, item, WhenDown(when_down))
+            policy = WhenDown(when_down)
+            return await self._sender.send_later(data, item, policy, compress)
         outbox.sent += 1
-        if link.commit(data):
+        if link.commit(data, compress):
             if self._pace.left:
                 self._pace.left -= 1
             else:
@@ -420,14 +427,19 @@ class Supervisor(Reader[T]):
         return await self._sender.leaving(link, item, WhenDown(when_down))
 
     async def send_many(
-        self, items: Iterable[T], when_down: Literal["wait", "raise"] = "wait"
+        self,
+        items: Iterable[T],
+        when_down: Literal["wait", "raise"] = "wait",
+        *,
+        compress: bool | None = None,
     ) -> None:
         """
         Send items, in order, in as few writes as possible.
 
         For floods: it costs a fraction of as many :meth:`send`. What others send may
         come between. Without an open connection it waits for one, or raises. Cancelled,
-        what was committed still goes, and the rest does not.
+        what was committed still goes, and the rest does not. ``compress`` is for each
+        of them as in :meth:`send`.
 
         Raises:
             NotSent: its ``message`` is the list of the items that were not sent; all
@@ -442,7 +454,7 @@ class Supervisor(Reader[T]):
         rest = listed(items)
         data = encoded_all(self._loop.subprotocol, rest)
         await self._pace.breathe()
-        await self._sender.send_many(data, rest, WhenDown(when_down))
+        await self._sender.send_many(data, rest, WhenDown(when_down), compress)
 
     # Subscribing.
 
