@@ -282,7 +282,9 @@ def retained(us: Endpoint) -> int:
         seen.add(id(item))
         if isinstance(item, str | bytes | bytearray):
             size += sys.getsizeof(item)
-        elif type(item).__name__ == "Decompress":  # no container to the collector
+        elif type(item).__name__.endswith(
+            "Decompress"
+        ):  # no container to the collector
             found += [item.unconsumed_tail, item.unused_data]  # type: ignore[attr-defined]
         else:
             found += gc.get_referents(item)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from zlib import Z_SYNC_FLUSH
 
@@ -281,7 +282,7 @@ class Deflater:
         "_bits",
         "_compressor",
         "_level",
-        "_library",
+        "_make",
         "_mem_level",
         "_takeover",
         "threshold",
@@ -292,7 +293,8 @@ class Deflater:
         # can read 9.
         self._bits = max(bits, 9)
         self._takeover = takeover
-        self._library, self._level = for_deflating(settings.backend, settings.level)
+        library, self._level = for_deflating(settings.backend, settings.level)
+        self._make: Callable[..., Compressor] = library.compressobj
         self._mem_level = settings.mem_level
         self._compressor: Compressor | None = None
         self.threshold = settings.threshold
@@ -301,7 +303,9 @@ class Deflater:
         """Compress a fragment of a message, the last one up to its end."""
         compressor = self._compressor
         if compressor is None:
-            compressor = self._compressor = self._new()
+            compressor = self._compressor = self._make(
+                level=self._level, wbits=-self._bits, memLevel=self._mem_level
+            )
         compressed = compressor.compress(data)
         if not last:
             return compressed
@@ -310,12 +314,6 @@ class Deflater:
             self._compressor = None
         # 7.2.3.6: zlib says nothing when there is nothing new to flush.
         return compressed[:-4] or b"\x00"
-
-    def _new(self) -> Compressor:
-        compressor: Compressor = self._library.compressobj(
-            level=self._level, wbits=-self._bits, memLevel=self._mem_level
-        )
-        return compressor
 
 
 class Inflater:
@@ -327,7 +325,7 @@ class Inflater:
         "_error",
         "_fed",
         "_input",
-        "_library",
+        "_make",
         "_streams",
         "_takeover",
         "more",
@@ -338,8 +336,9 @@ class Inflater:
         # for 8 exist.
         self._bits = max(bits, 9)
         self._takeover = takeover
-        self._library = for_inflating(backend)
-        self._error: type[Exception] = self._library.error
+        library = for_inflating(backend)
+        self._make: Callable[[int], Decompressor] = library.decompressobj
+        self._error: type[Exception] = library.error
         self._decompressor: Decompressor | None = None
         # Of the message in progress: input not used yet, whether its stream lacks the
         # tail, and streams ended.
@@ -408,7 +407,7 @@ class Inflater:
         while self._input or self.more:
             decompressor = self._decompressor
             if decompressor is None:
-                decompressor = self._decompressor = self._new()
+                decompressor = self._decompressor = self._make(-self._bits)
             room = size and size - len(inflated)
             inflated += decompressor.decompress(self._input, room)
             full = 0 < size <= len(inflated)
@@ -434,10 +433,6 @@ class Inflater:
                 CloseCode.POLICY_VIOLATION,
                 "a compressed message is made of too many streams",
             )
-
-    def _new(self) -> Decompressor:
-        decompressor: Decompressor = self._library.decompressobj(-self._bits)
-        return decompressor
 
 
 def _corrupt() -> Violation:

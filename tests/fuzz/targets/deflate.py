@@ -18,6 +18,7 @@ from wsclient.protocol import (
     Part,
     Role,
 )
+from wsclient.protocol.backends import maybe_load
 
 from ..naive import NaiveInflater, agreed_parameters, may_be_utf8
 from ..reading import (
@@ -34,6 +35,9 @@ from ..shared import Setup, frame, opened, opposite, read_setup
 # What inflating takes besides a message: zlib's window and state, and the blocks in
 # which Python collects its output.
 WORKSPACE = 256 * 1024
+
+
+BACKENDS = [name for name in ("zlib", "isal", "zlib-ng") if maybe_load(name)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +66,20 @@ class Message:
 def target(data: bytes) -> None:
     """Hostile messages are refused, good ones read; ours are read too."""
     setup, data = read_setup(data)
-    setup = replace(
-        setup,
-        deflate=setup.deflate or Deflate(),
-        peers_deflate=setup.peers_deflate or Deflate(),
-        story=setup.story if setup.story in (*TELLING, *HOLDING) else "",
-    )
+    for backend in BACKENDS:
+        check(
+            replace(
+                setup,
+                deflate=replace(setup.deflate or Deflate(), backend=backend),
+                peers_deflate=setup.peers_deflate or Deflate(),
+                story=setup.story if setup.story in (*TELLING, *HOLDING) else "",
+            ),
+            data,
+        )
+
+
+def check(setup: Setup, data: bytes) -> None:
+    """Check all that with one backend, against zlib."""
     messages = list(read_messages(data))
     wire = b"".join(message.frames(setup.role) for message in messages)
 
