@@ -49,3 +49,11 @@ def test_parts_count_until_they_are_taken() -> None:
     assert not backlog.reaches(4)
     backlog.parts.popleft()
     assert not backlog.reaches(3)
+
+
+def test_parts_that_fill_the_bound_let_all_messages_be_left() -> None:
+    backlog = Backlog(Limits(max_queue_bytes=10))
+    backlog.add([b"a", b"b"])
+    backlog.add_part(Part(b"x" * 20, False))
+    assert backlog.full
+    assert backlog.low() == 2

@@ -778,3 +778,16 @@ async def test_quiet_timeouts_are_quiet(pushed: bool) -> None:
         await anyio.sleep(10_000)
         assert peer.others == []
         assert ws.ended is None
+
+
+async def test_all_who_wait_for_the_end_of_a_driven_connection_see_it(
+    pushed: bool,
+) -> None:
+    async with connected(pushed) as (ws, peer), ws:
+        ws.deliver_to(lambda messages: None)
+        async with anyio.create_task_group() as group:
+            group.start_soon(ws.wait_ended)
+            group.start_soon(ws.wait_ended)
+            await anyio.wait_all_tasks_blocked()
+            peer.close()
+        assert ws.ended is not None

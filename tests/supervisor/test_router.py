@@ -159,10 +159,23 @@ def test_what_encode_makes_is_a_message() -> None:
 
 
 def test_many_items_are_encoded_as_one_is() -> None:
-    items = ["a", "é", "b"]
+    class Text(str): ...
+
+    items = ["a", "é", Text("b")]
     assert encoded_all(Words(), items) == [encoded(Words(), item) for item in items]
-    with pytest.raises(ArgumentError, match="surrogates"):
-        encoded_all(Words(), ["a", "\ud800"])
+    for bad in "\ud800", Text("\ud800"):
+        with pytest.raises(ArgumentError, match="surrogates"):
+            encoded_all(Words(), ["a", bad])
+
+
+def test_what_encode_makes_may_be_of_a_kind_of_bytes() -> None:
+    class Packet(bytes): ...
+
+    class Packets(Words):
+        def encode(self, item: str) -> Data:
+            return Packet(item.encode())
+
+    assert encoded(Packets(), "x") == b"x"
 
 
 async def test_unrouted_messages_never_pause_the_oldest_goes(network: Network) -> None:

@@ -332,7 +332,8 @@ async def test_what_encode_raises_is_the_callers(network: Network) -> None:
             await client.send(3)  # type: ignore[arg-type]
 
 
-async def test_a_busy_sender_lets_others_run(network: Network) -> None:
+@pytest.mark.parametrize("many", [False, True])
+async def test_a_busy_sender_lets_others_run(network: Network, many: bool) -> None:
     """Every 32nd call is a checkpoint, sends and receives counted together."""
     turns = 0
 
@@ -349,7 +350,7 @@ async def test_a_busy_sender_lets_others_run(network: Network) -> None:
             await anyio.lowlevel.checkpoint()
             before = turns
             for _ in range(500):
-                await client.send("x")
+                await (client.send_many(["x"]) if many else client.send("x"))
                 await client.recv()
             assert turns - before >= 1000 // 33 - 1
             group.cancel_scope.cancel()
