@@ -97,3 +97,12 @@ def test_who_holds_for_a_moment_is_released_when_it_is_over() -> None:
     it.release("for long", 3.0)
     assert it.expire(3.0) == float("inf")
     assert changes == ["changed", "changed"]
+
+
+async def test_a_call_breathes_when_none_is_left() -> None:
+    pace = Pace()
+    for left in range(TURNS - 1, -1, -1):
+        await pace.breathe()
+        assert pace.left == left
+    await pace.breathe()
+    assert pace.left == TURNS
