@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 import anyio
@@ -271,6 +272,12 @@ def test_the_limits_are_those_of_the_code() -> None:
     bounds |= {name: served[name].default for name in set(stated) - set(bounds)}
     assert stated == bounds
     assert {name for name in served if name.startswith("max_")} <= set(stated)
+
+
+def test_the_settings_of_compression_are_those_of_the_code() -> None:
+    rows = table_of("docs/compression.md", "deflate")
+    stated = {names_in(row[0])[0]: eval(names_in(row[1])[0]) for row in rows}
+    assert stated == asdict(wsclient.Deflate())
 
 
 # Errors.

@@ -133,7 +133,7 @@ def from_client() -> Frames:
 
 @pytest.fixture(scope="session", params=["zlib", "isal", "zlib-ng"])
 def backend(request: pytest.FixtureRequest) -> str:
-    """What compresses and inflates."""
+    """What compresses; all but isal inflate too."""
     name = str(request.param)
     try:
         Deflate(backend=name)

@@ -91,8 +91,19 @@ def test_levels_are_on_the_scale_of_zlib(backend: str) -> None:
     )
 
 
-def test_one_asked_for_by_name_does_both(backend: str) -> None:
-    assert for_deflating(backend, 6)[0] is for_inflating(backend)
+def test_one_asked_for_by_name_compresses_and_all_but_isal_inflate(
+    backend: str,
+) -> None:
+    compresses, inflates = for_deflating(backend, 6)[0], for_inflating(backend)
+    assert compresses.__name__.startswith(backend.replace("-", "_"))
+    assert (inflates is compresses) is (backend != "isal")
+
+
+def test_with_isal_zlib_inflates_where_zlib_ng_is_missing(
+    only: Callable[..., None],
+) -> None:
+    only("isal")
+    assert for_inflating("isal") is zlib
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -351,6 +351,9 @@ def test_nothing_is_allocated_before_the_first_use_nor_kept_without_takeover(
         assert inflater.inflate(data, last=True, size=0) == b"x" * 100
         assert (deflater._compressor is not None) is takeover
         assert (inflater._decompressor is not None) is takeover
+        data = deflater.compress(b"x" * 100, last=True)
+        assert inflater.inflate_whole(data, 0) == b"x" * 100
+        assert (inflater._decompressor is not None) is takeover
 
 
 def test_a_context_taken_over_makes_the_second_message_smaller(backend: str) -> None:
@@ -524,11 +527,15 @@ def synced(data: bytes, mode: int) -> bytes:
 STREAMS = st.lists(BLOCKS, max_size=6).map(b"".join) | st.binary(max_size=200)
 
 
-@given(messages=st.lists(STREAMS, min_size=1, max_size=4), cut=st.integers(0, 4))
+@given(
+    messages=st.lists(STREAMS, min_size=1, max_size=4),
+    cut=st.integers(0, 4),
+    takeover=st.booleans(),
+)
 def test_a_message_that_comes_at_once_says_what_it_says_in_pieces(
-    backend: str, messages: list[bytes], cut: int
+    backend: str, messages: list[bytes], cut: int, takeover: bool
 ) -> None:
-    at_once, in_pieces = made(backend)[1], made(backend)[1]
+    at_once, in_pieces = (made(backend, takeover=takeover)[1] for _ in range(2))
     for message in messages:
         message = message[: len(message) - cut]
         said: list[tuple[bytes, int]] = []

@@ -91,8 +91,10 @@ def for_deflating(backend: str, level: int) -> tuple[ModuleType, int]:
 
 
 def for_inflating(backend: str) -> ModuleType:
-    """Return what inflates: "auto" takes zlib-ng, or zlib."""
-    library = maybe_load(_first_of("zlib-ng") if backend == "auto" else backend)
+    """Return what inflates: zlib-ng, unless zlib was asked for or is all there is."""
+    # isal only compresses: it inflates what is broken otherwise than zlib does, and
+    # small messages more slowly.
+    library = maybe_load(backend if backend == "zlib" else _first_of("zlib-ng"))
     assert library is not None
     return library
 

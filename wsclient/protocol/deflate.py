@@ -35,6 +35,7 @@ _TAIL = b"\x00\x00\xff\xff"
 # A block may end its stream (7.2.3.4), and each stream needs a context of its own;
 # no real peer ends more than one or two in a message.
 _MAX_STREAMS = 64
+_SMALL = 16384  # bytes that may be copied a few times on their way
 
 
 class NegotiationError(ValueError):
@@ -64,8 +65,9 @@ class Deflate:
             so.
         fallback: a client also offers compression without a limit on the server, as
             second choice, for the many servers that can keep none.
-        backend: what compresses and inflates: "zlib", "isal", "zlib-ng", or "auto" for
-            the fastest installed that compresses about as well as zlib at this level.
+        backend: what compresses: "zlib", "isal", "zlib-ng", or "auto" for the fastest
+            installed that does it about as well as zlib at this level. Unless it is
+            "zlib", zlib-ng inflates, if it is installed.
 
     Raises:
         ArgumentError: a number is out of range, or the backend is not installed.
@@ -381,9 +383,11 @@ class Inflater:
 
     def inflate_whole(self, data: bytes, size: int) -> bytes:
         """Inflate a message that has come at once: as :meth:`inflate`, but sooner."""
-        decompressor = self._decompressor
-        if decompressor is None or not data:
+        if not 0 < len(data) <= _SMALL:
             return self.inflate(data, last=True, size=size)
+        decompressor = self._decompressor
+        if decompressor is None:
+            decompressor = self._decompressor = self._make(-self._bits)
         try:
             inflated = decompressor.decompress(data + _TAIL, size)
         except self._error:
@@ -399,6 +403,8 @@ class Inflater:
             if not self.more:
                 room = size and size - len(inflated)
                 inflated += self.inflate(b"", last=True, size=room)
+        elif not self._takeover:
+            self._decompressor = None
         return inflated
 
     def _inflate(self, size: int) -> bytes:
