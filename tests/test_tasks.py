@@ -10,7 +10,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from wsclient.tasks import OwnedTasks
+from wsclient.tasks import OwnedTasks, checkpoint_here
 from wsclient.testing.clock import VIRTUAL_BACKENDS, virtual_backend
 
 
@@ -33,6 +33,26 @@ class Stop(BaseException):
 
 def never(error: Exception) -> None:
     raise AssertionError(f"nothing fails here: {error!r}")
+
+
+async def test_a_checkpoint_lets_others_run_and_notices_cancellation() -> None:
+    rest, steps = checkpoint_here(), list[int]()
+
+    async def walk() -> None:
+        for step in range(3):
+            steps.append(step)
+            await rest()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(walk)
+        group.start_soon(walk)
+    assert steps == [0, 0, 1, 1, 2, 2]
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await rest()
+        steps.append(3)
+    assert scope.cancelled_caught
+    assert 3 not in steps
 
 
 async def test_tasks_run_beside_the_body_and_end_with_it() -> None:

@@ -1,15 +1,29 @@
-"""Background tasks that only their owner ends, and that never raise as a group."""
+"""What tasks need: owners that alone end them, and cheap checkpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
 
 import anyio
+from anyio.lowlevel import checkpoint, current_token
 
-__all__ = ("OwnedTasks",)
+__all__ = ("Checkpoint", "OwnedTasks", "checkpoint_here")
+
+Checkpoint = Callable[[], Awaitable[None]]
+"""Lets other tasks run, and notices cancellation."""
 
 PATIENCE = 5.0  # seconds that ended tasks get; they are synchronous at heart
+
+
+def checkpoint_here() -> Checkpoint:
+    """Return anyio's checkpoint for this event loop, which is not looked up again."""
+    if not hasattr(current_token().native_token, "create_future"):
+        return checkpoint
+    from asyncio import sleep  # trio does not need it
+
+    return partial(sleep, 0)
 
 
 class OwnedTasks:

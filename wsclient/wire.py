@@ -102,7 +102,7 @@ class Wire(Protocol):
         """
         ...
 
-    async def pump(self) -> None:
+    def pump(self) -> Awaitable[None]:
         """
         Wait until the next ``feed`` or ``lost``; a pulled wire reads here.
 

@@ -355,18 +355,18 @@ async def test_each_call_may_say_whether_it_is_compressed(
     deflate = Deflate(threshold=threshold)
     async with connected(pushed, deflate=deflate) as (ws, peer), ws:
         for number in range(1, 3):
-            before = ws._written
+            before = len(peer.into.sent)
             await how(ws, "x" * 1000, compress)
             assert await peer.until_messages(number) == ["x" * 1000] * number
-            assert (ws._written - before < 200) is smaller
+            assert (len(peer.into.sent) - before < 200) is smaller
 
 
 async def test_below_the_threshold_a_message_is_sent_as_it_is(pushed: bool) -> None:
-    async with connected(pushed, deflate=Deflate(threshold=2000)) as (ws, _), ws:
+    async with connected(pushed, deflate=Deflate(threshold=2000)) as (ws, peer), ws:
         for how in (send, send_many, send_nowait):
-            before = ws._written
+            before = len(peer.into.sent)
             await how(ws, "x" * 1000, None)
-            assert ws._written - before > 1000
+            assert len(peer.into.sent) - before > 1000
 
 
 async def test_where_compression_was_not_agreed_on_asking_for_it_does_nothing(

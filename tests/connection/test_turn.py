@@ -20,25 +20,27 @@ async def test_who_waits_longest_goes_first() -> None:
     async with anyio.create_task_group() as group:
         for number in range(5):
             group.start_soon(sender, number)
-            while not turn.taken or len(turn._waiting) != number + 1:
+            while len(turn.waiting) != number + 1:
                 await checkpoint()
         turn.grant()
     assert went == [0, 1, 2, 3, 4]
-    assert not turn.taken
+    assert not turn.held
+    assert not turn.waiting
 
 
 async def test_a_turn_that_is_held_is_not_given_away() -> None:
     turn = Turn()
     turn.held = True
     turn.grant()
-    assert turn.taken
+    assert turn.held
 
 
 async def test_a_cancelled_waiter_leaves_the_queue() -> None:
     turn = Turn()
     with anyio.move_on_after(0):
         await turn.wait()
-    assert not turn.taken
+    assert not turn.held
+    assert not turn.waiting
 
 
 async def test_a_waiter_cancelled_with_the_turn_passes_it_on() -> None:
@@ -52,10 +54,10 @@ async def test_a_waiter_cancelled_with_the_turn_passes_it_on() -> None:
     first, second = anyio.CancelScope(), anyio.CancelScope()
     async with anyio.create_task_group() as group:
         group.start_soon(sender, "first", first)
-        while len(turn._waiting) != 1:
+        while len(turn.waiting) != 1:
             await checkpoint()
         group.start_soon(sender, "second", second)
-        while len(turn._waiting) != 2:
+        while len(turn.waiting) != 2:
             await checkpoint()
         first.cancel()
         turn.grant()
@@ -74,7 +76,7 @@ async def test_at_the_end_all_learn_it_at_once_whoever_holds_the_turn() -> None:
     async with anyio.create_task_group() as group:
         for number in range(3):
             group.start_soon(sender, number)
-        while len(turn._waiting) != 3:
+        while len(turn.waiting) != 3:
             await checkpoint()
         turn.wake_all()
     assert sorted(woken) == [0, 1, 2]

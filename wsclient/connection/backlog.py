@@ -34,13 +34,15 @@ class Backlog:
 
     def add(self, messages: Sequence[str | bytes]) -> deque[str | bytes]:
         """Append messages; return the queue, which is made for the first."""
-        if self.messages is _NO_MESSAGES:
-            self.messages = deque()
-        if not self.messages and not self.parts:
-            self._size = 0
-        self.messages += messages
+        queue = self.messages
+        if not queue:
+            if queue is _NO_MESSAGES:
+                queue = self.messages = deque()
+            if not self.parts:
+                self._size = 0
+        queue += messages
         self._size += sum(map(len, messages))
-        return self.messages
+        return queue
 
     def put_back(self, message: str | bytes) -> deque[str | bytes]:
         """Make it the next message; return the queue."""

@@ -32,7 +32,7 @@ from ..protocol import (
     Role,
     State,
 )
-from ..tasks import OwnedTasks
+from ..tasks import OwnedTasks, checkpoint_here
 from ..wire import Timer, Wire
 from .backlog import Backlog
 from .logs import DEBUG, logger, shown
@@ -100,13 +100,15 @@ class Life(Slots):
         # be taken without looking at anything else; none beyond the queue's end.
         self._calls = 0
         self._granted = 0
+        self._checkpoint = checkpoint_here()
         # Whose turn: to read the wire, to send a message
         self._reading = False
         self._fed: anyio.Event | None = None
         self._wanted = False
         self._reads = 0
         self._turn = Turn()
-        # Sending: bytes given to the wire, and those the kernel has for certain
+        # Sending: of what the kernel did not take at once, the bytes given to the wire,
+        # and those that it has by now
         self._blocked = False
         self._written = 0
         self._taken = 0
@@ -261,12 +263,14 @@ class Life(Slots):
 
     def _write(self, data: bytes) -> bool:
         """Commit bytes to the wire; return whether the kernel has it all."""
-        if self._blocked:
+        blocked = self._blocked
+        if blocked:
             self._look_at_progress()
-        self._written += len(data)
         if self._wire.write(data):
-            self._taken = self._written
+            if blocked:
+                self._taken = self._written
             return True
+        self._written += len(data)
         self._blocked = True
         self._unsent = self._wire.buffered
         self._watch.stalled(self._time(), self._progress)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import anyio
-from anyio.lowlevel import checkpoint
 
 from .life import BREATH, Life
 
@@ -23,11 +22,15 @@ class Reading(Life):
         self._calls += 1
         if self._calls >= BREATH:
             self._calls = 0
-            await checkpoint()
+            await self._checkpoint()
 
     async def _pump(self) -> None:
         """Take the reading turn for one feed, or wait until who has it is fed."""
-        if not (self._queue or self._parts) and self._fail():
+        if (
+            self._failing is not None
+            and not (self._queue or self._parts)
+            and self._fail()
+        ):
             return  # all that came before has been answered
         if self._reading:
             self._wanted = True
@@ -36,8 +39,8 @@ class Reading(Life):
             await self._fed.wait()
             return
         self._reads += 1
-        if not self._reads % BREATH:
-            await checkpoint()  # a pulled wire need not wait to read
+        if not self._reads % BREATH and self._wire.pulled:
+            await self._checkpoint()  # it need not wait to read
             return  # what came meanwhile is not to be waited for
         self._reading = True
         try:

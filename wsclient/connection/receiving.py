@@ -6,7 +6,6 @@ from threading import get_ident
 from typing import Self
 
 import anyio
-from anyio.lowlevel import checkpoint
 
 from ..errors import (
     ConcurrencyError,
@@ -59,11 +58,12 @@ class Receiving(Reading):
         self._check_thread()
         if timeout is not None:
             seconds("timeout", timeout)
-        self._revoke()
+        if self._granted:
+            self._revoke()
         self._calls += 1
         if self._calls >= BREATH:
             self._calls = 0
-            await checkpoint()
+            await self._checkpoint()
         if self._receiving:  # asked last: another may have begun in the checkpoint
             raise self._second_receiver()
         if not self._queue:
@@ -72,7 +72,8 @@ class Receiving(Reading):
         if decode is not None:
             wanted = _as_asked(self._queue[0], decode)
         message = self._queue.popleft()
-        self._took()
+        if self._queue or self._watch.paused_at is not None:
+            self._took()
         return message if wanted is None else wanted
 
     async def recv_many(
@@ -127,30 +128,32 @@ class Receiving(Reading):
 
     async def _wait_message(self, timeout: float | None) -> None:
         """Wait until there is a message, or a part of one if that was asked for."""
+        if timeout is not None:
+            await self._wait_in_time(timeout)
+            return
         self._receiving = True
         if not self._wire.pulled:  # where reading need not wait
             self._calls = 0
         try:
-            if timeout is None:
-                await self._until_message()
-            else:
-                with anyio.move_on_after(timeout):
-                    await self._until_message()
-                if not (self._queue or self._parts) and self._facts is None:
-                    self._read_now(READABLE)  # that has arrived in time
+            while not (self._queue or self._parts):
+                if (error := self.ended) is not None:
+                    raise error
+                if self._endpoint.held:
+                    self._go_on()  # nobody takes it in parts: it is too large
+                else:
+                    await self._pump()
         finally:
             self._receiving = False
+
+    async def _wait_in_time(self, timeout: float) -> None:
+        with anyio.move_on_after(timeout):
+            await self._wait_message(None)
+        if self._facts is None and not (self._queue or self._parts):
+            self._read_now(READABLE)  # that has arrived in time
         if not (self._queue or self._parts):
             if (error := self.ended) is not None:
                 raise error
             raise ReceiveTimeout(f"no message from {self._host} within {timeout} s")
-
-    async def _until_message(self) -> None:
-        while not (self._queue or self._parts) and self._facts is None:
-            if self._endpoint.held:
-                self._go_on()  # nobody takes it in parts: it is too large
-            else:
-                await self._pump()
 
     def _took(self) -> None:
         """Read on if it is time; then grant what may be taken without a look."""
@@ -217,7 +220,8 @@ class Receiving(Reading):
                 return
             await self._pump()
             if self._wire.pulled:
-                await checkpoint()  # between two feeds others take what the first gave
+                # Between two feeds others take what the first gave.
+                await self._checkpoint()
 
     async def _until_concluded(self) -> None:
         if self._concluded is None:

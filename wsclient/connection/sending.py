@@ -12,8 +12,6 @@ from collections.abc import (
 from threading import get_ident
 from typing import Self
 
-from anyio.lowlevel import checkpoint
-
 from ..errors import (
     ConnectionClosed,
     ConnectionLost,
@@ -32,6 +30,7 @@ from .reading import Reading
 
 __all__ = ("Sendable", "Sending")
 
+OPEN = State.OPEN  # looked up once: Python 3.11 takes its time for enum members
 _WHOLE = (str, bytes, bytearray, memoryview)  # isinstance is slower with a union
 
 Sendable = (
@@ -87,7 +86,7 @@ class Sending(Reading):
         self._calls += 1
         if self._calls >= BREATH:  # now: before it, who asked later would overtake
             self._calls = 0
-            await checkpoint()
+            await self._checkpoint()
 
     async def send_many(
         self,
@@ -147,9 +146,10 @@ class Sending(Reading):
     @property
     def ready(self) -> bool:
         """Whether a message can be committed now: alive, between messages, room."""
-        return (
-            not self._turn.taken and self._room and self._endpoint.state is State.OPEN
-        )
+        turn = self._turn
+        if turn.held or turn.waiting or self._endpoint.state is not OPEN:
+            return False
+        return not self._blocked or self._room
 
     def commit(
         self,
@@ -170,7 +170,7 @@ class Sending(Reading):
         try:
             return self._write(self._endpoint.encode(message, compress=compress))
         finally:
-            if self._turn.taken:  # also when this is no message
+            if self._turn.waiting:  # also when this is no message
                 self._turn.grant()
 
     def commit_many(
@@ -217,7 +217,7 @@ class Sending(Reading):
             return
         turn, endpoint = self._turn, self._endpoint
         if endpoint.state is State.OPEN:
-            if turn.taken:
+            if turn.held or turn.waiting:
                 await turn.wait()
             turn.held = True
             try:
@@ -299,7 +299,7 @@ class Sending(Reading):
         self._turn.held = True
         last: str | bytes | None = None
         try:
-            await checkpoint()
+            await self._checkpoint()
             async for fragment in source:
                 await self._send_fragment(fragment, fragments, compress)
                 last = "" if isinstance(fragment, str) else b""

@@ -20,6 +20,7 @@ class Slots:
         "_blocked",
         "_calls",
         "_cause",
+        "_checkpoint",
         "_clean",
         "_concluded",
         "_debug",

@@ -15,22 +15,19 @@ class Turn:
     """
     A queue of senders that costs nothing while nobody waits.
 
+    A newcomer has to wait while it is :attr:`held` or others are :attr:`waiting`.
+
     Who may send says so in :attr:`held` only while it awaits something: a fragmented
     message between its fragments, or a waiter that was given the turn and has not run
     yet.
 
     """
 
-    __slots__ = ("_waiting", "held")
+    __slots__ = ("held", "waiting")
 
     def __init__(self) -> None:
         self.held = False
-        self._waiting = NOBODY
-
-    @property
-    def taken(self) -> bool:
-        """Whether a newcomer would have to wait."""
-        return self.held or bool(self._waiting)
+        self.waiting = NOBODY
 
     async def wait(self) -> None:
         """
@@ -40,9 +37,9 @@ class Turn:
 
         """
         event = anyio.Event()
-        if self._waiting is NOBODY:
-            self._waiting = deque()
-        self._waiting.append(event)
+        if self.waiting is NOBODY:
+            self.waiting = deque()
+        self.waiting.append(event)
         try:
             await event.wait()
         except BaseException:
@@ -50,16 +47,16 @@ class Turn:
                 self.held = False
                 self.grant()
             else:
-                self._waiting.remove(event)
+                self.waiting.remove(event)
             raise
 
     def grant(self) -> None:
         """Give the turn, if it is free, to who has waited longest."""
-        if not self.held and self._waiting:
+        if not self.held and self.waiting:
             self.held = True
-            self._waiting.popleft().set()
+            self.waiting.popleft().set()
 
     def wake_all(self) -> None:
         """Nobody can send any more: let all who wait learn it."""
-        while self._waiting:
-            self._waiting.popleft().set()
+        while self.waiting:
+            self.waiting.popleft().set()

@@ -78,9 +78,9 @@ class Endpoint:
         "_request",
         "_response",
         "_role",
-        "_state",
         "_subprotocols",
         "_writer",
+        "state",
         "uneventful",
     )
 
@@ -103,7 +103,8 @@ class Endpoint:
         self._random = random
         self._hold_oversized = hold_oversized
         self._subprotocols = check_subprotocols(subprotocols)
-        self._state = State.CONNECTING
+        self.state = State.CONNECTING
+        """How far the connection has come."""
         self._handshake: ClientHandshake | ServerHandshake | None = None
         if role is Role.SERVER:
             self._handshake = ServerHandshake(
@@ -127,7 +128,7 @@ class Endpoint:
         """Whether the last :meth:`receive_data` gave whole messages and did no more."""
 
     def __repr__(self) -> str:
-        return f"<Endpoint {self._role.value} {self._state.name}>"
+        return f"<Endpoint {self._role.value} {self.state.name}>"
 
     # What is known
 
@@ -135,11 +136,6 @@ class Endpoint:
     def role(self) -> Role:
         """Which end this is."""
         return self._role
-
-    @property
-    def state(self) -> State:
-        """How far the connection has come."""
-        return self._state
 
     @property
     def close_sent(self) -> Close | None:
@@ -199,7 +195,7 @@ class Endpoint:
         """
         if self._role is not Role.CLIENT or self._handshake is not None:
             raise LocalProtocolError("only a client connects, and once")
-        next_state(self._state, Input.OPENED)
+        next_state(self.state, Input.OPENED)
         handshake = ClientHandshake(
             key=self._random(16),
             subprotocols=self._subprotocols,
@@ -249,7 +245,7 @@ class Endpoint:
         handshake = self._handshake
         if self._role is not Role.SERVER:
             raise LocalProtocolError("only a server answers a request")
-        next_state(self._state, move)
+        next_state(self.state, move)
         assert isinstance(handshake, ServerHandshake)
         return handshake
 
@@ -282,7 +278,7 @@ class Endpoint:
             if data:
                 self._negotiate(self._handshake, bytes(data), events)
                 self.uneventful = False  # whatever came with the head
-        elif self._state is State.CONNECTING:
+        elif self.state is State.CONNECTING:
             raise LocalProtocolError("the request comes first: call connect()")
         return events
 
@@ -351,7 +347,7 @@ class Endpoint:
 
     def _open(self, agreed: Agreed | None) -> None:
         """Begin to exchange frames; nothing of the handshake is kept."""
-        self._state = next_state(self._state, Input.OPENED)
+        self.state = next_state(self.state, Input.OPENED)
         self._handshake = None
         client = self._role is Role.CLIENT
         inflater = deflater = None
@@ -370,7 +366,7 @@ class Endpoint:
     def _answer(self, reader: MessageReader) -> None:
         """Owe what the control frames that were read ask for."""
         if reader.pings:
-            if self._state is State.OPEN:  # none is answered after our Close frame
+            if self.state is State.OPEN:  # none is answered after our Close frame
                 self._pongs = (self._pongs + reader.pings)[-PONGS:]
             reader.pings = []
         if reader.close is not None:
@@ -378,9 +374,9 @@ class Endpoint:
 
     def _receive_close(self, close: Close) -> None:
         self._close_received = close
-        self._state = next_state(self._state, Input.RECEIVE_CLOSE)
+        self.state = next_state(self.state, Input.RECEIVE_CLOSE)
         self._reader = None
-        if self._state is State.CLOSING_BY_PEER:
+        if self.state is State.CLOSING_BY_PEER:
             # 5.5.1: typically echo the status code.
             code = None if close.code == CloseCode.NO_STATUS_RECEIVED else close.code
             self._queue_close(code, "")
@@ -389,13 +385,13 @@ class Endpoint:
         """Fail the connection (7.1.7); an open one once the Close frame is fetched."""
         events.append(Failed(int(violation.code), violation.detail))
         self._reader = None
-        if self._state is State.OPEN:
+        if self.state is State.OPEN:
             self._queue_close(int(violation.code), cut(violation.detail, 123))
         else:
             self._end(Input.FAIL)
 
     def _end(self, move: Input) -> None:
-        self._state = next_state(self._state, move)
+        self.state = next_state(self.state, move)
         self._reader = self._handshake = None
         if self._writer is not None:
             self._writer.release()
@@ -422,9 +418,9 @@ class Endpoint:
         if self._close_frame:
             data += self._close_frame
             self._close_frame = b""
-            if self._state is State.CLOSING_BY_PEER:
-                self._state = next_state(self._state, Input.ECHO_CLOSE)
-            elif self._state is State.OPEN:
+            if self.state is State.CLOSING_BY_PEER:
+                self.state = next_state(self.state, Input.ECHO_CLOSE)
+            elif self.state is State.OPEN:
                 self._end(Input.FAIL)
         return data
 
@@ -444,7 +440,7 @@ class Endpoint:
                 been begun.
 
         """
-        if self._state is not _OPEN or (writer := self._writer) is None:
+        if self.state is not _OPEN or (writer := self._writer) is None:
             writer = self._writer_for(Input.SEND_MESSAGE)
         return writer.message(message, compress)
 
@@ -501,10 +497,10 @@ class Endpoint:
             LocalProtocolError: the connection is not open.
 
         """
-        closing = next_state(self._state, Input.SEND_CLOSE)
+        closing = next_state(self.state, Input.SEND_CLOSE)
         if not self._close_frame:
             self._queue_close(code, reason)
-            self._state = closing
+            self.state = closing
             self._pongs = []
         return self.data_to_send()
 
@@ -515,6 +511,6 @@ class Endpoint:
         self._close_sent = Close(int(said), reason)
 
     def _writer_for(self, move: Input) -> MessageWriter:
-        next_state(self._state, move)
+        next_state(self.state, move)
         assert self._writer is not None
         return self._writer

@@ -99,7 +99,13 @@ class MessageWriter:
 
     def message(self, message: object, compress: bool | None) -> bytes:
         """Make one frame of a whole message."""
-        opcode, payload = as_payload(message)
+        if type(message) is str:
+            try:
+                opcode, payload = TEXT, message.encode()
+            except UnicodeEncodeError:
+                opcode, payload = as_payload(message)  # which says what is wrong
+        else:
+            opcode, payload = as_payload(message)
         if self._opcode or self._deflater is not None:
             return self._message(opcode, payload, compress)
         pool = self._pool

@@ -59,6 +59,10 @@ async def _fill(wire: Wire) -> bytes:
     return bytes(written)
 
 
+async def _pump(wire: Wire) -> None:
+    await wire.pump()
+
+
 def _pattern(size: int, seed: int = 0) -> bytes:
     """Bytes whose order shows: every 32-bit word is another one."""
     return array("I", range(seed, seed + size // 4 + 1)).tobytes()[:size]
@@ -190,7 +194,7 @@ async def flush_ends_with_the_wire(left: Wire, right: Wire) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(a.wire.flush)
             group.start_soon(a.wire.flush)
-            group.start_soon(a.wire.pump)
+            group.start_soon(_pump, a.wire)
             await anyio.sleep(_MOMENT)
             a.closed_here = True
             a.wire.abort()
@@ -319,7 +323,7 @@ async def finish_says_the_end_without_waiting(left: Wire, right: Wire) -> None:
 async def abort_wakes_and_silences(left: Wire, right: Wire) -> None:
     async with _taps(left, right) as (a, b):
         async with anyio.create_task_group() as group:
-            group.start_soon(b.wire.pump)
+            group.start_soon(_pump, b.wire)
             await anyio.sleep(_MOMENT)
             a.wire.write(b"unheard")
             b.closed_here = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -49,10 +49,12 @@ class AsyncioWire(asyncio.BufferedProtocol):
         "_attributes",
         "_behind",
         "_buffer",
+        "_direct",
         "_drained",
         "_early",
         "_early_eof",
         "_early_loss",
+        "_failure",
         "_feed",
         "_flushers",
         "_gone",
@@ -94,6 +96,9 @@ class AsyncioWire(asyncio.BufferedProtocol):
         self._early = bytearray()  # read before start()
         self._early_eof = False
         self._early_loss: Exception | None = None
+        # Only a proactor must know of every write.
+        self._direct = not hasattr(loop, "_proactor")
+        self._failure: OSError | None = None  # of a write
         self._pumper: asyncio.Future[None] | None = None
         self._flushers: list[asyncio.Future[None]] = []
 
@@ -150,7 +155,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
             self._catch_up()
         # Often it was a write that failed, and the peer's last words are still unread.
         self._read(LAST_WORDS)
-        error = exc or ConnectionResetError("the transport was closed")
+        error = exc or self._failure or ConnectionResetError("the transport was closed")
         if self._started:
             self._lose(error)
         else:
@@ -192,6 +197,18 @@ class AsyncioWire(asyncio.BufferedProtocol):
         if self._gone:
             return self._over
         transport = self._transport
+        if data and self._direct and not self._behind:  # the transport holds nothing
+            try:
+                sent = self._sock.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError as error:
+                self._failure = self._failure or error
+                transport.abort()  # it calls connection_lost() soon
+                return False
+            if sent == len(data):
+                return True
+            data = data[sent:]
         transport.write(data)
         return not self._behind and not transport.is_closing()
 
@@ -205,16 +222,14 @@ class AsyncioWire(asyncio.BufferedProtocol):
                 with suppress(ValueError):  # who woke it has taken it off
                     self._flushers.remove(flusher)
 
-    async def pump(self) -> None:
+    def pump(self) -> Awaitable[None]:
+        assert self._pumper is None or self._pumper.done(), "one caller at a time"
+        pumper = self._loop.create_future()
         if self._silent:
-            return
-        assert self._pumper is None, "one caller at a time"
-        self._pumper = pumper = self._loop.create_future()
-        try:
-            await pumper
-        finally:
-            if self._pumper is pumper:
-                self._pumper = None
+            pumper.set_result(None)
+        else:
+            self._pumper = pumper
+        return pumper
 
     def drain(self, limit: int) -> None:
         if self._started and not self._silent and not self._early:
@@ -325,7 +340,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
 
     def _close(self) -> None:
         self._transport.abort()
-        if not hasattr(self._loop, "_proactor"):
+        if self._direct:
             # The transport no longer watches it; uvloop defers this by itself.
             self._sock.close()
 
