@@ -72,6 +72,7 @@ FACE = frozenset(ROOMS) - {"cli"}
 # Other people's packages, by room; anyio everywhere but in protocol/.
 PACKAGES: dict[str, frozenset[str]] = {
     "protocol": frozenset({"h11"}),
+    "tasks": frozenset({"anyio", "trio"}),
     "transport": frozenset({"anyio", "trio", "uvloop"}),
     "supervisor": frozenset({"anyio", "tenacity"}),
     "client": frozenset({"anyio", "typing_extensions"}),

@@ -7,7 +7,7 @@ from functools import partial
 from types import TracebackType
 
 import anyio
-from anyio.lowlevel import checkpoint, current_token
+from anyio.lowlevel import current_token
 
 __all__ = ("Checkpoint", "OwnedTasks", "checkpoint_here")
 
@@ -19,11 +19,13 @@ PATIENCE = 5.0  # seconds that ended tasks get; they are synchronous at heart
 
 def checkpoint_here() -> Checkpoint:
     """Return anyio's checkpoint for this event loop, which is not looked up again."""
-    if not hasattr(current_token().native_token, "create_future"):
-        return checkpoint
-    from asyncio import sleep  # trio does not need it
+    if hasattr(current_token().native_token, "create_future"):
+        from asyncio import sleep  # on the other one it is not needed
 
-    return partial(sleep, 0)
+        return partial(sleep, 0)
+    from trio.lowlevel import checkpoint
+
+    return checkpoint
 
 
 class OwnedTasks:

@@ -17,10 +17,10 @@ def test_it_is_full_exactly_at_its_bounds_whatever_was_taken_before(
 ) -> None:
     backlog = Backlog(Limits(max_queue=10, max_queue_bytes=bound))
     for messages, taken in steps:
-        backlog.add(messages)
+        full = backlog.add(messages)
         waiting = backlog.messages
         size = sum(map(len, waiting))
-        assert backlog.full == (len(waiting) >= 10 or size >= bound)
+        assert full == backlog.full == (len(waiting) >= 10 or size >= bound)
         assert backlog.size() == size
         for _ in range(min(taken, len(waiting))):
             waiting.popleft()

@@ -32,8 +32,8 @@ class Backlog:
         self.parts = _NO_PARTS
         """Of a message that is received in parts."""
 
-    def add(self, messages: Sequence[str | bytes]) -> deque[str | bytes]:
-        """Append messages; return the queue, which is made for the first."""
+    def add(self, messages: Sequence[str | bytes]) -> bool:
+        """Append messages; return whether it is full now."""
         queue = self.messages
         if not queue:
             if queue is _NO_MESSAGES:
@@ -41,8 +41,13 @@ class Backlog:
             if not self.parts:
                 self._size = 0
         queue += messages
-        self._size += sum(map(len, messages))
-        return queue
+        one = len(messages) == 1  # as it mostly is where each is waited for
+        size = self._size + (len(messages[0]) if one else sum(map(len, messages)))
+        self._size = size
+        limits = self._limits
+        return (
+            len(queue) >= limits.max_queue or size >= limits.max_queue_bytes
+        ) and self.full
 
     def put_back(self, message: str | bytes) -> deque[str | bytes]:
         """Make it the next message; return the queue."""

@@ -107,8 +107,7 @@ class Life(Slots):
         self._wanted = False
         self._reads = 0
         self._turn = Turn()
-        # Sending: of what the kernel did not take at once, the bytes given to the wire,
-        # and those that it has by now
+        # Sending: bytes that the kernel did not take at once, and those it has by now
         self._blocked = False
         self._written = 0
         self._taken = 0
@@ -193,8 +192,9 @@ class Life(Slots):
         if self._sink is not None:
             self._sink(messages)
         else:
-            self._queue = self._backlog.add(messages)
-            if self._backlog.full:
+            full = self._backlog.add(messages)
+            self._queue = self._backlog.messages
+            if full:
                 self.pause()
 
     def _hold_back(self) -> None:
