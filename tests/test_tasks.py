@@ -10,7 +10,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from wsclient.tasks import OwnedTasks, checkpoint_here
+from wsclient.tasks import OwnedTasks, checkpoint_here, current_task_here
 from wsclient.testing.clock import VIRTUAL_BACKENDS, virtual_backend
 
 
@@ -53,6 +53,16 @@ async def test_a_checkpoint_lets_others_run_and_notices_cancellation() -> None:
         steps.append(3)
     assert scope.cancelled_caught
     assert 3 not in steps
+
+
+@ON_ASYNCIO
+async def test_the_current_task_is_that_of_who_asks() -> None:
+    current, told = current_task_here(), list[object]()
+    assert current() is asyncio.current_task()
+    async with anyio.create_task_group() as group:
+        group.start_soon(checkpoint)
+        asyncio.get_running_loop().call_soon(lambda: told.append(current()))
+    assert told == [None]
 
 
 async def test_tasks_run_beside_the_body_and_end_with_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
@@ -9,7 +10,7 @@ from types import TracebackType
 import anyio
 from anyio.lowlevel import current_token
 
-__all__ = ("Checkpoint", "OwnedTasks", "checkpoint_here")
+__all__ = ("Checkpoint", "OwnedTasks", "checkpoint_here", "current_task_here")
 
 Checkpoint = Callable[[], Awaitable[None]]
 """Lets other tasks run, and notices cancellation."""
@@ -26,6 +27,15 @@ def checkpoint_here() -> Checkpoint:
     from trio.lowlevel import checkpoint
 
     return checkpoint
+
+
+def current_task_here() -> Callable[[], object]:
+    """Return what tells the task that runs on this asyncio loop; None: a callback."""
+    from asyncio import current_task, get_running_loop, tasks
+
+    if sys.version_info < (3, 12):  # a function in Python, which looks there
+        return partial(tasks._current_tasks.get, get_running_loop())  # type: ignore[attr-defined]
+    return partial(current_task, get_running_loop())
 
 
 class OwnedTasks:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from math import inf
 from threading import get_ident
@@ -37,9 +36,9 @@ from ..wire import Timer, Wire
 from .backlog import Backlog
 from .logs import DEBUG, logger, shown
 from .pings import Pings
-from .slots import Slots
 from .turn import Turn
 from .watch import Timeouts, Watch
+from .writing import ROOM, Writing
 
 __all__ = ("Life", "Sink")
 
@@ -49,12 +48,11 @@ Sink = Callable[[Sequence[str | bytes]], None]
 MESSAGES = frozenset({str, bytes})
 
 DRAIN = 1 << 20  # bytes read at most when something is judged or ended
-ROOM = 1 << 16  # unsent bytes up to which another message may be committed
 LINGER = 1.0  # seconds for the peer to end TCP after both Close frames
 BREATH = 32  # calls that did not wait until one is a checkpoint
 
 
-class Life(Slots):
+class Life(Writing):
     """
     The machinery below :class:`Connection`; each event ends in a synchronous call.
 
@@ -76,12 +74,11 @@ class Life(Slots):
         uniform: Callable[[float, float], float],
         name: str,
     ) -> None:
-        self._wire = wire
+        super().__init__(wire, Watch(timeouts, wire.time(), uniform))
         self._endpoint = endpoint
         self._host = host
         self._timeouts = timeouts
         self._name = name
-        self._time = wire.time
         self._thread = get_ident()
         self._debug = logger.isEnabledFor(DEBUG)
         # Receiving
@@ -107,23 +104,14 @@ class Life(Slots):
         self._wanted = False
         self._reads = 0
         self._turn = Turn()
-        # Sending: bytes that the kernel did not take at once, and those it has by now
-        self._blocked = False
-        self._written = 0
-        self._taken = 0
-        self._unsent = 0
-        self._progress = 0
-        self._emptied: anyio.Event | None = None
         # The end
         self._failing: str | None = None  # why, before it is said
         self._facts: Facts | None = None
         self._concluded: anyio.Event | None = None
         self._cause: Exception | None = None
         self._clean = False
-        self._over = False
         # Time
         self._pings = Pings()
-        self._watch = Watch(timeouts, self._time(), uniform)
         self._timer: Timer | None = None
         self._timer_at = inf
         self._tasks: OwnedTasks | None = None
@@ -261,30 +249,6 @@ class Life(Slots):
 
     # -- bytes out --------------------------------------------------------------
 
-    def _write(self, data: bytes) -> bool:
-        """Commit bytes to the wire; return whether the kernel has it all."""
-        blocked = self._blocked
-        if blocked:
-            self._look_at_progress()
-        if self._wire.write(data):
-            if blocked:
-                self._taken = self._written
-            return True
-        self._written += len(data)
-        self._blocked = True
-        self._unsent = self._wire.buffered
-        self._watch.stalled(self._time(), self._progress)
-        self._arm()
-        return False
-
-    def _look_at_progress(self) -> None:
-        """See whether the kernel took some; what TLS adds to our bytes is unknown."""
-        unsent = self._wire.buffered
-        if unsent < self._unsent:
-            self._progress += 1
-        self._unsent = unsent
-        self._watch.stalled(self._time(), self._progress)
-
     def _drained(self) -> None:
         """The kernel has everything: whoever waited for room may go on."""
         self._blocked = False
@@ -296,27 +260,12 @@ class Life(Slots):
             self._settle()
         self._wake_senders()
 
-    def _wake_senders(self) -> None:
-        if self._emptied is not None:
-            self._emptied.set()
-            self._emptied = None
-
-    async def _until_emptied(self) -> None:
-        """Wait until the kernel has everything, or nothing can be sent any more."""
-        if self._emptied is None:
-            self._emptied = anyio.Event()
-        await self._emptied.wait()
-
     def _reply(self) -> None:
         """Send what the endpoint owes; pongs wait for room, Close for the answers."""
         later = not self._room or self._failing is not None
         if later and self._endpoint.state is State.OPEN:
             return
         self._write(self._endpoint.data_to_send())
-
-    @property
-    def _room(self) -> bool:
-        return not self._blocked or self._wire.buffered < ROOM
 
     # -- the end ----------------------------------------------------------------
 
@@ -410,6 +359,7 @@ class Life(Slots):
 
     def _finish(self) -> None:
         """End the wire: what the kernel takes, then FIN."""
+        self._end_turn()
         self._over = True
         self._wire.finish()
         self._rest()
@@ -426,6 +376,7 @@ class Life(Slots):
             self._timer = None
         if self._sink is not None:
             self._sink = _ignore
+        self._sender = None
         self._wake()
 
     def end(self, reason: Reason, detail: str = "", *, code: int = 1001) -> None:
@@ -491,10 +442,6 @@ class Life(Slots):
             self._nudge()
 
     # -- time -------------------------------------------------------------------
-
-    @abstractmethod
-    def _arm(self) -> None:
-        """See to it that what the watch finds due is done then."""
 
     def _nudge(self) -> None:
         """Let the attendant look again."""

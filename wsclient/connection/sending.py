@@ -24,9 +24,10 @@ from ..errors import (
     listed,
 )
 from ..protocol import State, check_messages
-from .life import BREATH, ROOM
+from .life import BREATH
 from .logs import logger, shown
 from .reading import Reading
+from .writing import ROOM
 
 __all__ = ("Sendable", "Sending")
 
@@ -168,7 +169,10 @@ class Sending(Reading):
         if self._debug:
             logger.debug("%s > %s", self._name, shown(message))
         try:
-            return self._write(self._endpoint.encode(message, compress=compress))
+            data = self._endpoint.encode(message, compress=compress)
+            if self._current is None or self._current() is self._sender:
+                return self._write(data)
+            return self._write_together(data)
         finally:
             if self._turn.waiting:  # also when this is no message
                 self._turn.grant()

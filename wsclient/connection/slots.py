@@ -7,7 +7,7 @@ __all__ = ("Slots",)
 
 class Slots:
     """
-    The attributes of a connection; :class:`Life` sets and explains them.
+    The attributes of a connection; :class:`Life` and its bases set and explain them.
 
     Most connections are idle most of the time: in a ``__dict__`` so many attributes
     would take three times the memory. The classes between this one and the connection
@@ -23,6 +23,7 @@ class Slots:
         "_checkpoint",
         "_clean",
         "_concluded",
+        "_current",
         "_debug",
         "_discarding",
         "_emptied",
@@ -46,6 +47,7 @@ class Slots:
         "_reading",
         "_reads",
         "_receiving",
+        "_sender",
         "_sink",
         "_standing",
         "_taken",
@@ -55,6 +57,7 @@ class Slots:
         "_timeouts",
         "_timer",
         "_timer_at",
+        "_together",
         "_turn",
         "_unsent",
         "_wanted",
