@@ -1,106 +1,13 @@
-"""The tables: who takes part, in which contests, and what is told of each."""
+"""The contests: what is measured, who takes part, and what is told of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
-__all__ = ("CONTESTS", "ENTRANTS", "FIGURES", "OURS", "Contest", "Entrant", "Figure")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entrant:
-    """
-    A library, as it is used.
-
-    ``library`` is a function under ``libraries``, ``needs`` the modules to be there,
-    ``statement`` what a user imports, and ``settings`` what it is told besides.
-
-    """
-
-    library: str = ""
-    needs: tuple[str, ...] = ()
-    backend: str = "asyncio"
-    loop: str | None = None
-    pure: bool = False
-    statement: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-
-PICOWS = "from picows.websockets.asyncio.client import connect"
-
-ENTRANTS: dict[str, Entrant] = {
-    # wsclient: a connection, a client that outlives it, and where else they run.
-    "wsclient": Entrant(
-        library="ours.connection", statement="import wsclient; wsclient.connect"
-    ),
-    "Client": Entrant(library="ours.client"),
-    "wsclient uvloop": Entrant(
-        library="ours.connection", loop="uvloop", needs=("uvloop",)
-    ),
-    "wsclient trio": Entrant(library="ours.connection", backend="trio"),
-    "Client trio": Entrant(library="ours.client", backend="trio"),
-    "wsclient pure": Entrant(library="ours.connection", pure=True),
-    "wsclient level 1": Entrant(library="ours.connection", settings={"level": 1}),
-    "10 subscriptions": Entrant(library="ours.routed", settings={"topics": 10}),
-    "10,000 subscriptions": Entrant(library="ours.routed", settings={"topics": 10_000}),
-    "by hand, 10": Entrant(library="ours.sorted_by_hand", settings={"topics": 10}),
-    "by hand, 10,000": Entrant(
-        library="ours.sorted_by_hand", settings={"topics": 10_000}
-    ),
-    "Client comes back": Entrant(library="ours.keep"),
-    "Client trio comes back": Entrant(library="ours.keep", backend="trio"),
-    "Client base=0.1": Entrant(library="ours.keep", settings={"base": 0.1}),
-    "Client trio base=0.1": Entrant(
-        library="ours.keep", backend="trio", settings={"base": 0.1}
-    ),
-    # Other libraries.
-    "picows": Entrant(library="peers.picows", needs=("picows",), statement=PICOWS),
-    "picows uvloop": Entrant(
-        library="peers.picows", loop="uvloop", needs=("picows", "uvloop")
-    ),
-    "picows callbacks": Entrant(
-        library="peers.picows_callbacks",
-        needs=("picows",),
-        statement="from picows import ws_connect",
-    ),
-    "aiohttp": Entrant(
-        library="peers.aiohttp",
-        needs=("aiohttp",),
-        statement="from aiohttp import ClientSession",
-    ),
-    "websockets": Entrant(
-        library="peers.websockets",
-        needs=("websockets",),
-        statement="from websockets.asyncio.client import connect",
-    ),
-    "trio-websocket": Entrant(
-        library="peers.trio_websocket",
-        needs=("trio_websocket",),
-        backend="trio",
-        statement="from trio_websocket import open_websocket_url",
-    ),
-    "httpx-ws": Entrant(
-        library="peers.httpx_ws",
-        needs=("httpx_ws",),
-        statement="from httpx_ws import aconnect_ws",
-    ),
-    "httpx-ws trio": Entrant(
-        library="peers.httpx_ws", needs=("httpx_ws",), backend="trio"
-    ),
-    "picows comes back": Entrant(library="peers.keep_picows", needs=("picows",)),
-    "websockets comes back": Entrant(
-        library="peers.keep_websockets", needs=("websockets",)
-    ),
-    # Floors.
-    "blocking socket": Entrant(library="floors.socket_alone"),
-    "asyncio protocol": Entrant(library="floors.protocol"),
-    "asyncio alone": Entrant(statement="import asyncio, ssl"),
-}
-
-OURS = ("wsclient", "Client", "subscriptions")
-"""How the names of our own entrants begin, or end."""
+__all__ = ("CONTESTS", "FIGURES", "Contest", "Figure")
 
 EVERYBODY = (
     "wsclient",
@@ -167,8 +74,8 @@ FIGURES: dict[str, Figure] = {
     "late": Figure("latest beyond its delay, s", 1, 3),
 }
 
+CROWDED = ("in-turn", "at-once", "idle", "comeback")  # measures
 MESSAGES = ("cpu", "rate")
-TRIPS = ("p50", "cpu")
 TIMES = ("cpu_ms", "wall_ms")
 
 
@@ -177,8 +84,9 @@ class Contest:
     """
     One measure: who takes part, and what is told of them, the first to rank them by.
 
-    ``number`` is how many connections take part, ``repeat`` how often a round has each
-    measured, ``instead`` the measure of those that have no such call.
+    ``clients`` is how many connections take part, ``repeat`` how often a round has each
+    measured, ``instead`` the measure of those that have no such call, and ``settings``
+    what all are told.
 
     """
 
@@ -197,244 +105,232 @@ class Contest:
     outage: float = 0.0
     repeat: int = 1
     instead: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def peer(self) -> str | None:
         """Which module is the other end, if there is one."""
         if self.measure == "import":
             return None
-        return (
-            "crowd"
-            if self.measure in ("in-turn", "at-once", "idle", "comeback")
-            else "peer"
-        )
+        return "crowd" if self.measure in CROWDED else "peer"
 
 
 SIZES = {64: "64 B", 1024: "1 KiB", 65_536: "64 KiB", 1 << 20: "1 MiB"}
-JSON = "1 KiB of JSON, compressed"
 
 
-def _contests() -> list[Contest]:
-    everybody = {64: SMALL}
-    return [
-        *(
-            Contest(
-                name=f"receive-{name.replace(' ', '')}",
-                group="Receiving",
-                what=f"receive {name} texts, one recv() each",
-                measure="receive",
-                entrants=everybody.get(size, EVERYBODY),
-                size=size,
-            )
-            for size, name in SIZES.items()
+def _per_size(sizes: Mapping[int, str], name: str, **what: Any) -> Iterator[Contest]:
+    """Make a contest for each size, whose name stands for {} in what it is."""
+    for size, said in sizes.items():
+        told = {**what, "what": what["what"].format(said)}
+        if size < 1024 and not told.get("tls"):
+            told["entrants"] = SMALL
+        yield Contest(name=f"{name}-{said.replace(' ', '')}", size=size, **told)
+
+
+def _messages() -> Iterator[Contest]:
+    many = ("wsclient", "Client", "wsclient uvloop", "wsclient trio", "wsclient pure")
+    yield from _per_size(
+        SIZES,
+        "receive",
+        group="Receiving",
+        what="receive {} texts, one recv() each",
+        measure="receive",
+        entrants=EVERYBODY,
+    )
+    yield Contest(
+        name="batches",
+        group="Receiving",
+        what="receive 64 B texts in batches: recv_many(), or callbacks",
+        measure="take",
+        entrants=(*many, "picows callbacks"),
+    )
+    yield from _per_size(
+        SIZES,
+        "send",
+        group="Sending",
+        what="send {} texts, each awaited",
+        measure="send",
+        entrants=EVERYBODY,
+    )
+    yield Contest(
+        name="send-many",
+        group="Sending",
+        what="send 64 B texts, 1000 in one send_many(); others as they can",
+        measure="send-many",
+        entrants=(*many, "picows callbacks", "picows"),
+        instead={"picows": "send"},
+    )
+    yield from _per_size(
+        {32: "32 B", 1024: "1 KiB", 65_536: "64 KiB"},
+        "trip",
+        group="Round trips",
+        what="{} there and back, the peer answers after 50 us",
+        measure="round-trip",
+        entrants=EVERYBODY,
+        figures=("p50", "cpu"),
+    )
+
+
+def _compressed() -> Iterator[Contest]:
+    text = "1 KiB of JSON, compressed"
+    for measure, what, entrants in (
+        ("receive", f"receive {text}", COMPRESSING),
+        (
+            "send",
+            f"send {text}, each awaited",
+            ("wsclient", "wsclient level 1", *COMPRESSING[1:]),
         ),
-        Contest(
-            name="batches",
-            group="Receiving",
-            what="receive 64 B texts in batches: recv_many(), or callbacks",
-            measure="take",
-            entrants=(
-                "wsclient",
-                "Client",
-                "wsclient uvloop",
-                "wsclient trio",
-                "wsclient pure",
-                "picows callbacks",
-            ),
-        ),
-        *(
-            Contest(
-                name=f"send-{name.replace(' ', '')}",
-                group="Sending",
-                what=f"send {name} texts, each awaited",
-                measure="send",
-                entrants=everybody.get(size, EVERYBODY),
-                size=size,
-            )
-            for size, name in SIZES.items()
-        ),
-        Contest(
-            name="send-many",
-            group="Sending",
-            what="send 64 B texts, 1000 in one send_many(); others as they can",
-            measure="send-many",
-            entrants=(
-                "wsclient",
-                "Client",
-                "wsclient uvloop",
-                "wsclient trio",
-                "wsclient pure",
-                "picows callbacks",
-                "picows",
-            ),
-            instead={"picows": "send"},
-        ),
-        *(
-            Contest(
-                name=f"trip-{name.replace(' ', '')}",
-                group="Round trips",
-                what=f"{name} there and back, the peer answers after 50 us",
-                measure="round-trip",
-                entrants=SMALL if size == 32 else EVERYBODY,
-                figures=TRIPS,
-                size=size,
-            )
-            for size, name in {32: "32 B", 1024: "1 KiB", 65_536: "64 KiB"}.items()
-        ),
-        Contest(
-            name="receive-deflate",
+    ):
+        yield Contest(
+            name=f"{measure}-deflate",
             group="Compression",
-            what=f"receive {JSON}",
-            measure="receive",
-            entrants=COMPRESSING,
+            what=what,
+            measure=measure,
+            entrants=entrants,
             figures=(*MESSAGES, "ratio"),
             size=1024,
             deflate=True,
-        ),
-        Contest(
-            name="send-deflate",
-            group="Compression",
-            what=f"send {JSON}, each awaited",
-            measure="send",
-            entrants=("wsclient", "wsclient level 1", *COMPRESSING[1:]),
-            figures=(*MESSAGES, "ratio"),
-            size=1024,
-            deflate=True,
-        ),
-        Contest(
-            name="trip-tls",
+        )
+
+
+def _over_tls() -> Iterator[Contest]:
+    yield Contest(
+        name="trip-tls",
+        group="TLS",
+        what="32 B there and back over TLS",
+        measure="round-trip",
+        entrants=EVERYBODY,
+        figures=("cpu", "p50"),
+        size=32,
+        tls=True,
+    )
+    for measure in ("receive", "send"):
+        yield from _per_size(
+            {1024: "1 KiB", 65_536: "64 KiB"},
+            f"{measure}-tls",
             group="TLS",
-            what="32 B there and back over TLS",
-            measure="round-trip",
+            what=f"{measure} {{}} texts over TLS",
+            measure=measure,
             entrants=EVERYBODY,
-            figures=("cpu", "p50"),
-            size=32,
             tls=True,
+        )
+
+
+def _of_many_connections() -> Iterator[Contest]:
+    yield Contest(
+        name="connect",
+        group="Many connections",
+        what="connect and close, one after another",
+        measure="in-turn",
+        entrants=CONNECTING,
+        figures=TIMES,
+    )
+    yield Contest(
+        name="at-once",
+        group="Many connections",
+        what="1000 connect at once, for each",
+        measure="at-once",
+        entrants=CONNECTING,
+        figures=TIMES,
+        clients=1000,
+    )
+    yield Contest(
+        name="idle",
+        group="Many connections",
+        what="2000 idle connections, a ping every 3 s",
+        measure="idle",
+        entrants=(
+            "wsclient",
+            "Client",
+            "wsclient trio",
+            "picows",
+            "aiohttp",
+            "websockets",
+            "trio-websocket",
+            "httpx-ws",
         ),
-        *(
-            Contest(
-                name=f"{measure}-tls-{name.replace(' ', '')}",
-                group="TLS",
-                what=f"{measure} {name} texts over TLS",
-                measure=measure,
-                entrants=EVERYBODY,
-                size=size,
-                tls=True,
-            )
-            for measure in ("receive", "send")
-            for size, name in {1024: "1 KiB", 65_536: "64 KiB"}.items()
+        figures=("memory", "load"),
+        clients=2000,
+        keepalive=3,
+    )
+    yield Contest(
+        name="import",
+        group="Import",
+        what="import it in a fresh interpreter",
+        measure="import",
+        entrants=(
+            "wsclient",
+            "picows",
+            "picows callbacks",
+            "aiohttp",
+            "websockets",
+            "trio-websocket",
+            "httpx-ws",
+            "asyncio alone",
         ),
-        Contest(
-            name="connect",
-            group="Many connections",
-            what="connect and close, one after another",
-            measure="in-turn",
-            entrants=CONNECTING,
-            figures=TIMES,
-        ),
-        Contest(
-            name="at-once",
-            group="Many connections",
-            what="1000 connect at once, for each",
-            measure="at-once",
-            entrants=CONNECTING,
-            figures=TIMES,
-            clients=1000,
-        ),
-        Contest(
-            name="idle",
-            group="Many connections",
-            what="2000 idle connections, a ping every 3 s",
-            measure="idle",
-            entrants=(
-                "wsclient",
-                "Client",
-                "wsclient trio",
-                "picows",
-                "aiohttp",
-                "websockets",
-                "trio-websocket",
-                "httpx-ws",
-            ),
-            figures=("memory", "load"),
-            clients=2000,
-            keepalive=3,
-        ),
-        Contest(
-            name="import",
-            group="Import",
-            what="import it in a fresh interpreter",
-            measure="import",
-            entrants=(
-                "wsclient",
-                "picows",
-                "picows callbacks",
-                "aiohttp",
-                "websockets",
-                "trio-websocket",
-                "httpx-ws",
-                "asyncio alone",
-            ),
-            figures=TIMES,
-        ),
-        Contest(
-            name="drop",
-            group="Coming back",
-            what="500 clients come back after a drop",
-            measure="comeback",
-            entrants=(
-                "Client base=0.1",
-                "Client trio base=0.1",
-                "picows comes back",
-                "websockets comes back",
-            ),
-            figures=("t95", "t50", "t100", "share", "late", "cpu_ms"),
-            clients=500,
-        ),
-        Contest(
-            name="outage",
-            group="Coming back",
-            what="500 clients come back after an outage of 2 s",
-            measure="comeback",
-            entrants=(
-                "Client comes back",
-                "Client trio comes back",
-                "picows comes back",
-                "websockets comes back",
-            ),
-            figures=("t95", "t50", "t100", "share", "late", "cpu_ms"),
-            clients=500,
-            outage=2,
-        ),
-        *(
-            Contest(
+        figures=TIMES,
+    )
+
+
+def _of_coming_back() -> Iterator[Contest]:
+    what: dict[str, Any] = {
+        "group": "Coming back",
+        "measure": "comeback",
+        "entrants": ("Client", "Client trio", "picows", "websockets"),
+        "figures": ("t95", "t50", "t100", "share", "late", "cpu_ms"),
+        "clients": 500,
+    }
+    yield Contest(
+        name="drop",
+        what="500 clients come back after a drop, ours with FullJitter(base=0.1)",
+        settings={"base": 0.1},
+        **what,
+    )
+    yield Contest(
+        name="outage",
+        what="500 clients come back after an outage of 2 s",
+        outage=2,
+        **what,
+    )
+
+
+def _of_supervision() -> Iterator[Contest]:
+    for backend, entrants in {
+        "asyncio": ("wsclient", "Client"),
+        "trio": ("wsclient trio", "Client trio"),
+    }.items():
+        for measure, call in {"iterate": "async for", "take": "recv_many()"}.items():
+            yield Contest(
                 name=f"supervised-{measure}-{backend}",
                 group="Supervision",
                 what=f"receive 64 B texts with {call}, {backend}",
                 measure=measure,
-                entrants=ours,
+                entrants=entrants,
                 repeat=3,
             )
-            for backend, ours in {
-                "asyncio": ("wsclient", "Client"),
-                "trio": ("wsclient trio", "Client trio"),
-            }.items()
-            for measure, call in {"iterate": "async for", "take": "recv_many()"}.items()
+    yield Contest(
+        name="routing",
+        group="Supervision",
+        what="receive JSON texts of 33 B, routed to subscriptions",
+        measure="route",
+        entrants=(
+            "10 subscriptions",
+            "10,000 subscriptions",
+            "by hand, 10",
+            "by hand, 10,000",
         ),
-        Contest(
-            name="routing",
-            group="Supervision",
-            what="receive JSON texts of 33 B, routed to subscriptions",
-            measure="route",
-            entrants=(
-                "10 subscriptions",
-                "10,000 subscriptions",
-                "by hand, 10",
-                "by hand, 10,000",
-            ),
-            repeat=3,
-        ),
-    ]
+        repeat=3,
+    )
 
 
-CONTESTS: dict[str, Contest] = {contest.name: contest for contest in _contests()}
+CONTESTS: dict[str, Contest] = {
+    contest.name: contest
+    for contest in chain(
+        _messages(),
+        _compressed(),
+        _over_tls(),
+        _of_many_connections(),
+        _of_coming_back(),
+        _of_supervision(),
+    )
+}

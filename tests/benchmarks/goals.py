@@ -27,8 +27,9 @@ class Goal:
     """
     One figure of ours in one contest, beside theirs or by itself.
 
-    ``least`` is times as good as theirs (less CPU, or a shorter time, is better),
-    ``most`` times as much as theirs. Without ``theirs`` it is the figure itself.
+    With ``least`` we are to be so many times as good as they are: less CPU, a shorter
+    time, more compression. With ``most`` our figure is at most so many times theirs, or
+    without ``theirs`` at most so much.
 
     """
 
@@ -49,9 +50,7 @@ class Goal:
                     found.median * factor, found.least * factor, found.most * factor
                 )
         else:
-            one, other = self.ours, self.theirs
-            if self.least is not None and self.figure not in MORE_IS_BETTER:
-                one, other = other, one
+            one, other = self.sides
             ratios = results.ratios(self.contest, one, other, self.figure)
             found = Spread.of(ratios) if ratios else None
         if found is None:
@@ -68,11 +67,12 @@ class Goal:
         return f"<= {self.most:g}"
 
     @property
-    def unit(self) -> str:
-        return FIGURES[self.figure].head.partition(",")[0]
-
-
-MORE_IS_BETTER = ("ratio", "rate")
+    def sides(self) -> tuple[str, str]:
+        """Whose figure is divided by whose."""
+        assert self.theirs is not None
+        if self.least is not None and self.figure != "ratio":
+            return self.theirs, self.ours
+        return self.ours, self.theirs
 
 
 def _goals() -> Iterator[Goal]:
@@ -148,9 +148,9 @@ def _of_fleets() -> Iterator[Goal]:
             most=most,
         )
     for contest, ours, figure, most in (
-        ("drop", "Client base=0.1", "t95", 0.2),
-        ("outage", "Client comes back", "late", 0.2),
-        ("outage", "Client comes back", "share", 15),
+        ("drop", "Client", "t95", 0.2),
+        ("outage", "Client", "late", 0.2),
+        ("outage", "Client", "share", 15),
     ):
         yield Goal(
             what=CONTESTS[contest].what,

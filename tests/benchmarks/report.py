@@ -4,53 +4,64 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from .contests import CONTESTS, FIGURES, OURS, Contest
+from .contests import CONTESTS, FIGURES, Contest
+from .entrants import ENTRANTS
 from .goals import GOALS, Goal
 from .results import Results, Spread
 
-__all__ = ("goals_of", "rankings_of", "report")
+__all__ = ("ahead_of_us", "goals_of", "rankings_of", "report", "run_of")
 
 
 def report(results: Results) -> str:
     """Write everything."""
-    head = f"{results.versions}\n{results.machine}; {results.rounds} rounds, "
-    parts = [f"{head}median (min..max)", *rankings_of(results, CONTESTS.values())]
-    parts += ["\n".join(goals_of(results, measured=True))]
+    parts = [run_of(results), *rankings_of(results, CONTESTS.values())]
+    parts += ["\n".join(goals_of(results))]
     failures = results.failures()
     if failures:
         parts.append("\n".join(["Failed:", *failures]))
     return "\n\n".join(parts)
 
 
+def run_of(results: Results) -> str:
+    """Say what was measured, on what."""
+    scale = "" if results.scale == 1 else f"; a trial at {results.scale:g} of the size"
+    return (
+        f"{results.versions}. {results.machine}. Medians of {results.rounds} rounds, "
+        f"least and most in brackets{scale}."
+    )
+
+
 def rankings_of(results: Results, contests: Iterable[Contest]) -> Iterator[str]:
     """Write a table for each contest that was measured."""
     for contest in contests:
         if contest.name in results.samples:
-            title = contest.what[0].upper() + contest.what[1:]
+            title = f"{contest.what[0].upper()}{contest.what[1:]} (`{contest.name}`)"
             yield f"**{title}**\n\n" + "\n".join(_ranking(results, contest))
 
 
-def _ranking(results: Results, contest: Contest) -> Iterator[str]:
-    first, figures = contest.figures[0], contest.figures
-    ours = contest.entrants[0]
-    ranked = sorted(
-        (spread.median, name)
+def _ranked(results: Results, contest: Contest) -> list[str]:
+    """Return who was measured, the best first."""
+    found = {
+        name: spread.median
         for name in contest.entrants
-        if (spread := results.spread(contest.name, name, first)) is not None
-    )
-    heads = [FIGURES[figure].head for figure in figures]
-    yield f"| | {' | '.join(heads)} | times {ours}'s |"
-    yield "|---" + "|--:" * (len(figures) + 1) + "|"
-    for _, name in ranked:
-        cells = [_cell(results, contest, name, figure) for figure in figures]
+        if (spread := results.spread(contest.name, name, contest.figures[0]))
+    }
+    return sorted(found, key=found.__getitem__)
+
+
+def _ranking(results: Results, contest: Contest) -> Iterator[str]:
+    first, ours = contest.figures[0], contest.entrants[0]
+    heads = [FIGURES[figure].head for figure in contest.figures]
+    yield f"| | {' | '.join(heads)} | times {ours} |"
+    yield "|---" + "|--:" * (len(heads) + 1) + "|"
+    for name in _ranked(results, contest):
+        cells = [_cell(results, contest, name, figure) for figure in contest.figures]
         ratios = results.ratios(contest.name, name, ours, first)
         cells.append(f"{Spread.of(ratios).median:.2f}" if ratios else "")
-        yield f"| {_bold(name)} | {' | '.join(cells)} |"
-
-
-def _bold(name: str) -> str:
-    ours = name.startswith(OURS) or name.endswith(OURS)
-    return f"**{name}**" if ours else name
+        shown = f"**{name}**" if ENTRANTS[name].ours else name
+        if ENTRANTS[name].floor:
+            shown = f"*{name}*"
+        yield f"| {shown} | {' | '.join(cells)} |"
 
 
 def _cell(results: Results, contest: Contest, name: str, key: str) -> str:
@@ -58,7 +69,17 @@ def _cell(results: Results, contest: Contest, name: str, key: str) -> str:
     if spread is None:
         return ""
     figure = FIGURES[key]
+    if key == "rate":
+        return _short(spread.median)
     return _spread(spread, figure.factor, figure.digits)
+
+
+def _short(rate: float) -> str:
+    if rate >= 1e6:
+        return f"{rate / 1e6:.2f} M"
+    if rate >= 1e3:
+        return f"{rate / 1e3:.3g} k"
+    return f"{rate:.3g}"
 
 
 def _spread(spread: Spread, factor: float = 1.0, digits: int = 2) -> str:
@@ -69,25 +90,36 @@ def _spread(spread: Spread, factor: float = 1.0, digits: int = 2) -> str:
     return f"{median} ({least}..{most})"
 
 
-def goals_of(results: Results, *, measured: bool = False) -> Iterator[str]:
-    """Write how each goal stands; only of what was measured, if so told."""
+def goals_of(results: Results, *, all_of_them: bool = False) -> Iterator[str]:
+    """Write how each goal stands: those that were measured, or all."""
     yield "| measure | goal | found | |"
     yield "|---|---|--:|---|"
     for goal in GOALS:
         verdict = goal.verdict(results)
-        if verdict.found is None:
-            if not measured:
-                yield f"| {goal.what} | {_wanted(goal)} | | {verdict} |"
+        if verdict.found is None and not all_of_them:
             continue
-        yield (
-            f"| {goal.what} | {_wanted(goal)} | {_spread(verdict.found)} | {verdict} |"
-        )
+        found = "" if verdict.found is None else _spread(verdict.found)
+        yield f"| {goal.what} | {_wanted(goal)} | {found} | {verdict} |"
 
 
 def _wanted(goal: Goal) -> str:
+    figure = FIGURES[goal.figure].head
     if goal.theirs is None:
-        return f"{goal.ours}: {FIGURES[goal.figure].head} {goal.wanted}"
-    one, other = goal.ours, goal.theirs
-    if goal.least is not None and goal.figure not in ("ratio", "rate"):
-        one, other = other, one
-    return f"{goal.unit}: {one} / {other} {goal.wanted}"
+        return f"{goal.ours}: {figure} {goal.wanted}"
+    one, other = goal.sides
+    return f"{figure}: {one} / {other} {goal.wanted}"
+
+
+def ahead_of_us(results: Results) -> Iterator[str]:
+    """Name for each contest the libraries that do better than our first entrant."""
+    for contest in CONTESTS.values():
+        first, ours = contest.figures[0], contest.entrants[0]
+        ahead = [
+            f"{name} ({Spread.of(ratios).median:.2f})"
+            for name in _ranked(results, contest)
+            if not (ENTRANTS[name].ours or ENTRANTS[name].floor)
+            and (ratios := results.ratios(contest.name, name, ours, first))
+            and Spread.of(ratios).median < 1
+        ]
+        if ahead:
+            yield f"- {contest.what}: {', '.join(ahead)}"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import statistics
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
@@ -55,14 +56,31 @@ class Results:
 
     @classmethod
     def load(cls, path: Path) -> Results:
-        return cls(**json.loads(path.read_text(encoding="utf-8")))
+        head, *lines = path.read_text(encoding="utf-8").splitlines()
+        results = cls(**json.loads(head))
+        for line in lines:
+            contest, entrant, samples = json.loads(line)
+            results.samples.setdefault(contest, {})[entrant] = samples
+        return results
 
     def save(self, path: Path) -> None:
-        text = json.dumps(asdict(self), indent=1)
-        path.write_text(text + "\n", encoding="utf-8", newline="\n")
+        """Write a line of JSON for the run, and one for each entrant of a contest."""
+        head = {
+            "scale": self.scale,
+            "versions": self.versions,
+            "machine": self.machine,
+            "rounds": self.rounds,
+        }
+        lines = [json.dumps(head)]
+        for contest, entrants in self.samples.items():
+            for entrant, samples in entrants.items():
+                lines.append(json.dumps([contest, entrant, samples]))
+        text = "\n".join(lines) + "\n"
+        path.write_text(text, encoding="utf-8", newline="\n")
 
     def add(self, contest: str, entrant: str, sample: Sample) -> None:
-        self.samples.setdefault(contest, {}).setdefault(entrant, []).append(sample)
+        short = {figure: float(f"{value:.6g}") for figure, value in sample.items()}
+        self.samples.setdefault(contest, {}).setdefault(entrant, []).append(short)
 
     def spread(self, contest: str, entrant: str, figure: str) -> Spread | None:
         """Return what was found; None if nothing was."""
@@ -108,10 +126,4 @@ def _versions() -> str:
 
 def _machine() -> str:
     system = f"{platform.system()} {platform.release()}, {platform.machine()}"
-    return f"{system}, {_cores()} cores"
-
-
-def _cores() -> int:
-    import os
-
-    return os.cpu_count() or 1
+    return f"{system}, {os.cpu_count()} cores"

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import trustme
 
-from .contests import ENTRANTS, Contest
+from .contests import Contest
+from .entrants import ENTRANTS
 from .job import Job
 from .results import Results
 
@@ -23,6 +24,7 @@ __all__ = ("Cores", "run")
 
 ROOT = Path(__file__).resolve().parents[2]  # what is measured is this checkout
 PATIENCE = 120.0  # seconds for one measurement
+USED = {"comeback": "keep", "import": "statement"}  # of an entrant
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,10 @@ class Track:
     def measure(self, contest: Contest, name: str) -> dict[str, float]:
         """Measure once, in a fresh process; return the figures."""
         entrant = ENTRANTS[name]
-        imports = contest.measure == "import"
         with self._peer(contest) as (port, told):
             job = Job(
                 measure=contest.instead.get(name, contest.measure),
-                library=entrant.statement if imports else entrant.library,
+                library=getattr(entrant, USED.get(contest.measure, "library")),
                 backend=entrant.backend,
                 loop=entrant.loop,
                 url=f"{'wss' if contest.tls else 'ws'}://127.0.0.1:{port}",
@@ -87,7 +88,7 @@ class Track:
                 outage=contest.outage * min(1, self.scale),
                 authority=str(self.authority) if contest.tls else None,
                 core=self.cores.contestant,
-                settings=dict(entrant.settings),
+                settings={**entrant.settings, **contest.settings},
             )
             figures = _figures(job, entrant.pure)
             if contest.deflate:
@@ -99,7 +100,8 @@ class Track:
         if "wall" in figures:
             figures["rate"] = 1 / figures["wall"]
             figures["wall_ms"] = figures.pop("wall")
-        figures["cpu_ms"] = figures.get("cpu", 0.0)
+        if "cpu" in figures:
+            figures["cpu_ms"] = figures["cpu"]
         return {
             figure: figures[figure] for figure in contest.figures if figure in figures
         }

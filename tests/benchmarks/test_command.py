@@ -8,15 +8,19 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.real
+from .__main__ import main
+from .running import ROOT
 
-ROOT = Path(__file__).parents[2]
+OPTIONS = ("--rounds", "1", "--scale", "0.005", "--only", "supervised-take-asyncio")
 
 
-def test_the_command_ranks_those_who_took_part_and_says_how_the_goals_stand() -> None:
-    options = ["--rounds", "1", "--scale", "0.005", "--only", "supervised-take-asyncio"]
+@pytest.mark.real
+def test_the_command_ranks_those_who_took_part_and_says_how_the_goals_stand(
+    tmp_path: Path,
+) -> None:
+    saved = tmp_path / "results.jsonl"
     done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks", *options],
+        [sys.executable, "-m", "tests.benchmarks", *OPTIONS, "--results", saved],
         capture_output=True,
         text=True,
         timeout=60,
@@ -29,3 +33,10 @@ def test_the_command_ranks_those_who_took_part_and_says_how_the_goals_stand() ->
     assert ranked == {"| **wsclient**", "| **Client**"}
     assert rows[-1][1] == "CPU us: Client / wsclient <= 1.05"
     assert rows[-1][-1] in ("met |", "MISSED |")
+    assert len(saved.read_text().splitlines()) == 3  # the run, and two entrants
+
+
+def test_no_round_at_all_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--rounds", "0"])
+    assert "at least 1" in capsys.readouterr().err
