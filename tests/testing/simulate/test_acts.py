@@ -54,7 +54,16 @@ SUBSCRIBED = Step(0.0, "subscribe", ("a", "error"))
         ((Step(9, "unsubscribe", (0,)),), "'unsubscribe', 'channel': 'a'"),
         ((Step(9, "send", ("wait", None, 0)),), "send 1: sent"),
         ((Step(9, "sends", ("queue", 3, 100)),), "send 3: sent"),
+        ((Step(9, "send many", ("wait", None, 60, 2000)),), "send 1 to 60: 0"),
+        (
+            (Step(8, "reset"), Step(8.1, "send many", ("raise", None, 2))),
+            "send 1 to 2: 2 not_sent",
+        ),
         ((Step(9, "burst", (30,)),), "a 30 of life 1"),
+        (
+            (Step(9, "subscribe", ("b", "pause", True)), Step(20, "burst", (30,))),
+            "b 30 of life 1",
+        ),
         (
             (Step(5, "stop reading", (0,)), Step(9, "burst", (99,)), Step(20, "heal")),
             "a: overflow",

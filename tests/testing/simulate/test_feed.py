@@ -24,9 +24,11 @@ class Rig:
         self.judge = Judge()
         self.feed = Feed(self.network, Settings(acks=True), self.judge)
         self.wanted: set[str] = set()
-        began = [SimpleNamespace(began=float(n)) for n in (1, 2, 3)]
+        # The first three were sent alone, then two by one call, then one more alone.
+        began = [(1.0, 0), (2.0, 0), (3.0, 0), (0.5, 4), (0.5, 4), (4.0, 0)]
+        sends = [SimpleNamespace(began=at, first=first) for at, first in began]
         self.feed.user = SimpleNamespace(
-            sends=began, wanted_before=lambda moment: self.wanted
+            sends=sends, wanted_before=lambda moment: self.wanted
         )
 
     async def say(self, *messages: dict[str, Any], reads: int = 0) -> list[Any]:
@@ -90,6 +92,7 @@ async def test_it_welcomes_acknowledges_and_publishes(rig: Rig) -> None:
         ),
         ([HELLO, say(1), say(1)], "delivers each send once"),
         ([HELLO, say(2), say(1)], "delivers in the order of the calls"),
+        ([HELLO, say(5), say(4)], "delivers many in their order"),
         ([HELLO, {"op": "dance"}], "says what it was told to"),
     ],
 )
@@ -98,6 +101,11 @@ async def test_what_is_said_wrong_is_found(
 ) -> None:
     await rig.say(*said)
     assert rig.broken == broken
+
+
+async def test_others_may_come_between_many(rig: Rig) -> None:
+    await rig.say(HELLO, say(4), say(1), say(3), say(5), say(6))
+    assert rig.broken is None
 
 
 async def test_what_was_queued_before_a_subscription_is_found(rig: Rig) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from wsclient import Gap, Reason
+from wsclient import Gap, MaybeSent, NotSent, Reason
 from wsclient.testing import Network
 from wsclient.testing.simulate import Judge
 from wsclient.testing.simulate.user import Handle, Sent, User
@@ -29,8 +29,9 @@ class Rig:
             client, self.judge, group, attempts, feed, ends=(), max_messages=2
         )
 
-    def handle(self, policy: str = "error") -> Handle:
-        handle = Handle("a", policy, None, anyio.current_time())
+    def handle(self, policy: str = "error", lost: int = 0) -> Handle:
+        subscription = SimpleNamespace(lost=lost)
+        handle = Handle("a", policy, subscription, anyio.current_time())
         self.user.handles.append(handle)
         return handle
 
@@ -92,6 +93,75 @@ async def test_what_comes_wrong_is_found(
     handle = rig.handle()
     for one in items:
         rig.user.heard(handle, one)
+    assert rig.broken == broken
+
+
+@pytest.mark.parametrize(
+    ("policy", "lost", "batches", "broken"),
+    [
+        ("error", 0, [[item(1), item(2)], [item(3)], [item(1, 2)]], None),
+        ("error", 0, [[item(5), item(6)]], None),  # who joins a shared subscription
+        ("error", 0, [[item(1)], [item(3)]], ORDER),
+        ("error", 0, [[item(1)], [item(2, 2)]], ORDER),
+        ("error", 0, [[item(2, 2)], [item(3)]], "nothing comes of a former life"),
+        ("error", 0, [[item(1), item(1, 2)]], "many come of one connection"),
+        ("drop_oldest", 3, [[item(1)], [item(3)], [item(3, 2)]], None),
+        ("drop_newest", 1, [[item(1)], [item(2), item(4)]], ORDER),
+        ("drop_newest", 1, [[item(1)], [item(4)]], "what many leave out is counted"),
+    ],
+)
+async def test_what_comes_many_at_a_time_is_compared_too(
+    rig: Rig, policy: str, lost: int, batches: list[list[Any]], broken: str | None
+) -> None:
+    handle = rig.handle(policy, lost)
+    for items in batches:
+        rig.user.heard_many(handle, items)
+    assert rig.broken == broken
+
+
+class Sender:
+    """A client whose send_many() raises what a test wants."""
+
+    state = "OPEN"
+
+    def __init__(self, error: type[NotSent | MaybeSent], rest: Any) -> None:
+        self.error = error
+        self.rest = rest
+
+    async def send_many(self, messages: list[Any], when_down: str) -> None:
+        rest = self.rest
+        raise self.error("", messages[rest:] if isinstance(rest, int) else rest)
+
+
+@pytest.mark.parametrize(
+    ("error", "when_down", "rest", "fates", "broken"),
+    [
+        (NotSent, "raise", 1, ["sent", "not_sent", "not_sent"], None),
+        (MaybeSent, "wait", 2, ["sent", "sent", "maybe_sent"], None),
+        (
+            NotSent,
+            "wait",
+            0,
+            ["not_sent"] * 3,
+            "what may wait is given up only with the client",
+        ),
+        (MaybeSent, "wait", 3, ["sent"] * 3, "send_many() tells which were not sent"),
+        (
+            MaybeSent,
+            "wait",
+            ["another"],
+            ["sent", "sent", "maybe_sent"],
+            "send_many() tells which were not sent",
+        ),
+    ],
+)
+async def test_what_send_many_did_not_send_is_known_of_each(
+    rig: Rig, error: Any, when_down: str, rest: Any, fates: list[str], broken: str
+) -> None:
+    rig.user.client = Sender(error, rest)  # type: ignore[assignment]
+    rig.user.send_many(when_down, None, 3, 0)
+    await anyio.sleep(1)
+    assert [sent.fate for sent in rig.user.sends] == fates
     assert rig.broken == broken
 
 

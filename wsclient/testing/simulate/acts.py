@@ -50,8 +50,10 @@ async def act(stage: Stage, step: Step) -> None:
 # -- the user -----------------------------------------------------------------------
 
 
-async def _subscribe(stage: Stage, channel: str, policy: str) -> None:
-    await stage.user.subscribe(channel, policy)
+async def _subscribe(
+    stage: Stage, channel: str, policy: str, many: bool = False
+) -> None:
+    await stage.user.subscribe(channel, policy, many=many)
 
 
 async def _unsubscribe(stage: Stage, index: int) -> None:
@@ -75,6 +77,12 @@ async def _send(
 async def _sends(stage: Stage, when_down: str, count: int, size: int = 0) -> None:
     for _ in range(count):
         stage.user.send(when_down, None, size)
+
+
+async def _send_many(
+    stage: Stage, when_down: str, patience: float | None, count: int, size: int = 0
+) -> None:
+    stage.user.send_many(when_down, patience, count, size)
 
 
 async def _reconnect(stage: Stage) -> None:
@@ -234,6 +242,7 @@ _ACTS: dict[str, Callable[..., Awaitable[None]]] = {
     "unsubscribe": _unsubscribe,
     "send": _send,
     "sends": _sends,
+    "send many": _send_many,
     "reconnect": _reconnect,
     "mark_healthy": _mark_healthy,
     "stop reading": _stop_reading,

@@ -20,11 +20,16 @@ __all__ = ("Customer", "Feed", "Life")
 
 
 class Call(Protocol):
-    """A message that a user sends: when it was asked for."""
+    """A message that a user sends."""
 
     @property
     def began(self) -> float:
         """When it was asked for."""
+        ...
+
+    @property
+    def first(self) -> int:
+        """The number of the first of those that one call sends; 0: it is alone."""
         ...
 
 
@@ -54,7 +59,7 @@ class Life:
         received: the numbers of the messages it sent.
         greeted: whether it said hello.
         served: whether the server listens to what it says.
-        began: when the last of the messages was sent by its user.
+        began: when its user sent the last of the messages that were sent alone.
 
     """
 
@@ -91,6 +96,7 @@ class Feed:
         self.answers: deque[tuple[object, ...]] = deque()
         self.silent_acks = False
         self.user: Customer
+        self._many: dict[int, int] = {}  # the last to come, by the first of a call
         self._network = network
         self._settings = settings
         self._judge = judge
@@ -223,13 +229,7 @@ class Feed:
                     known is None,
                     f"{life!r} got {number}, which was in {known}",
                 )
-                began = self.user.sends[number - 1].began
-                self._judge(
-                    "delivers in the order of the calls",
-                    began >= life.began,
-                    f"{life!r} got {number} of {began} after {life.received[-3:]}",
-                )
-                life.began = began
+                self._judge_order(life, number)
                 wanted = self.user.wanted_before(life.link.opened_at)
                 missing = wanted - set(life.numbers)
                 self._judge(
@@ -240,6 +240,19 @@ class Feed:
                 life.received.append(number)
             case _:
                 self._judge("says what it was told to", False, f"it said {message}")
+
+    def _judge_order(self, life: Life, number: int) -> None:
+        """See that it comes behind those before it; what many leave room for aside."""
+        sent = self.user.sends[number - 1]
+        detail = f"{life!r} got {number} of {sent.began} after {life.received[-3:]}"
+        if sent.first:
+            before = self._many.get(sent.first, 0)
+            self._judge("delivers many in their order", number > before, detail)
+            self._many[sent.first] = number
+            return
+        check = "delivers in the order of the calls"
+        self._judge(check, sent.began >= life.began, detail)
+        life.began = sent.began
 
     def _hello_came(self, life: Life) -> None:
         self._judge(

@@ -123,7 +123,7 @@ def _one_of(*values: object) -> Draw:
 
 def _subscribe(dice: Random) -> tuple[object, ...]:
     policy = dice.choice(("error", "drop_oldest", "drop_newest", "pause"))
-    return dice.choice(CHANNELS), policy
+    return dice.choice(CHANNELS), policy, dice.random() < 0.3  # with recv_many()
 
 
 def _send(dice: Random) -> tuple[object, ...]:
@@ -135,6 +135,12 @@ def _send(dice: Random) -> tuple[object, ...]:
 def _sends(dice: Random) -> tuple[object, ...]:
     when_down = dice.choice(("wait", "queue", "raise", "drop"))
     return when_down, dice.randint(2, 30), dice.choice(SIZES)
+
+
+def _send_many(dice: Random) -> tuple[object, ...]:
+    when_down = dice.choice(("wait", "wait", "raise"))
+    patience = round(dice.uniform(0, 20), 3) if dice.random() < 0.3 else None
+    return when_down, patience, dice.choice((2, 10, 60)), dice.choice(SIZES)
 
 
 def _answer(dice: Random) -> tuple[object, ...]:
@@ -163,6 +169,7 @@ KINDS: dict[str, tuple[int, Draw]] = {
     "unsubscribe": (8, _one_of(*range(4))),
     "send": (14, _send),
     "sends": (4, _sends),
+    "send many": (4, _send_many),
     "reconnect": (2, _nothing),
     "mark_healthy": (2, _nothing),
     "stop reading": (4, _one_of(*range(4))),

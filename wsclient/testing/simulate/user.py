@@ -40,6 +40,8 @@ class Handle:
         life, number: of the last message.
         gap: whether one was told since.
         lost: how many messages gaps have told of since.
+        many: whether it is read with recv_many(), which tells of no gaps.
+        left_out: how many messages were missing between those that came so.
         at_once: messages since it is read again, while no time went by.
         waited_until: when it got the one that it waited for as it was to stop.
 
@@ -59,6 +61,8 @@ class Handle:
     at_once: int = 0
     resumed_at: float = inf
     waited_until: float = -inf
+    many: bool = False
+    left_out: int = 0
     stir: anyio.Event = field(default_factory=anyio.Event, repr=False)
 
 
@@ -72,6 +76,7 @@ class Sent:
     when_down: str
     fate: str = "pending"
     settled: float = inf
+    first: int = 0  # the number of the first that send_many() was given with it
 
 
 class User:
@@ -145,7 +150,7 @@ class User:
 
         self._group.start_soon(guarded)
 
-    async def subscribe(self, channel: str, policy: Any) -> None:
+    async def subscribe(self, channel: str, policy: Any, *, many: bool = False) -> None:
         """Subscribe and read."""
         try:
             subscription = await self.client.subscribe(
@@ -153,7 +158,7 @@ class User:
             )
         except self._ends:
             return
-        handle = Handle(channel, policy, subscription, anyio.current_time())
+        handle = Handle(channel, policy, subscription, anyio.current_time(), many=many)
         self.handles.append(handle)
         self._spawn(partial(self._read, handle))
 
@@ -182,6 +187,12 @@ class User:
         """Send a message, with a task that waits for its fate."""
         self._spawn(partial(self._send, when_down, patience, size))
 
+    def send_many(
+        self, when_down: Any, patience: float | None, count: int, size: int
+    ) -> None:
+        """Send messages in one call, with a task that waits for their fate."""
+        self._spawn(partial(self._send_many, when_down, patience, count, size))
+
     def reconnect(self) -> None:
         """Ask for a new connection."""
         self.forced.append(anyio.current_time())
@@ -197,14 +208,18 @@ class User:
     # What it is told, and whether that may be.
 
     async def _read(self, handle: Handle) -> None:
-        items = handle.subscription.with_gaps()
+        subscription = handle.subscription
+        gaps = subscription.with_gaps()
         while True:
             if not handle.reading:
                 handle.stir = anyio.Event()
                 await handle.stir.wait()
                 continue
             try:
-                item = await anext(items)
+                if handle.many:
+                    self.heard_many(handle, await subscription.recv_many())
+                else:
+                    self.heard(handle, await anext(gaps))
             except StopAsyncIteration:
                 break
             except SubscriptionOverflow:
@@ -215,7 +230,6 @@ class User:
                 break
             except self._ends:
                 break
-            self.heard(handle, item)
         handle.ended = True
         over = self.leaving or not handle.wanted or self.client.state == "FAILED"
         self._judge("reading ends with the subscription", over, handle)
@@ -253,6 +267,23 @@ class User:
             bounded = handle.policy == "pause" or handle.at_once <= self._max_messages
             judge("queues are bounded", bounded, detail)
 
+    def heard_many(self, handle: Handle, items: list[Any]) -> None:
+        """Compare items that came at once, where a gap is told only by what misses."""
+        judge, first = self._judge, items[0]
+        lives = {item["life"] for item in items}
+        judge("many come of one connection", len(lives) == 1, items)
+        if handle.life:
+            renewed = first["life"] > handle.life
+            missing = first["n"] - 1 - (0 if renewed else handle.number)
+            handle.gap = renewed
+            if handle.policy in ("drop_oldest", "drop_newest") and missing > 0:
+                handle.lost = missing
+                handle.left_out += missing
+                counted = handle.left_out <= handle.subscription.lost
+                judge("what many leave out is counted", counted, handle)
+        for item in items:
+            self.heard(handle, item)
+
     async def _send(self, when_down: Any, patience: float | None, size: int) -> None:
         number = len(self.sends) + 1  # in the order of the calls
         sent = Sent(number, anyio.current_time(), size, when_down)
@@ -275,6 +306,45 @@ class User:
             fate = "maybe_sent"
         sent.fate, sent.settled = fate, anyio.current_time()
         self._judge.told(f"send {sent.number}: {fate}")
+
+    async def _send_many(
+        self, when_down: Any, patience: float | None, count: int, size: int
+    ) -> None:
+        first, began = len(self.sends) + 1, anyio.current_time()
+        many = [
+            Sent(number, began, size, when_down, first=first)
+            for number in range(first, first + count)
+        ]
+        self.sends += many
+        messages = [
+            {"op": "say", "id": sent.number, "pad": "x" * size} for sent in many
+        ]
+        rest, fate = count, "cancelled"
+        try:
+            with anyio.move_on_after(inf if patience is None else patience):
+                await self.client.send_many(messages, when_down)
+                rest = 0
+        except NotSent as error:
+            rest, fate = self._rest_of(error, messages), "not_sent"
+            over = self.leaving or self.client.state == "FAILED"
+            check = "what may wait is given up only with the client"
+            self._judge(check, over or when_down == "raise", many)
+        except MaybeSent as error:
+            rest, fate = self._rest_of(error, messages), "maybe_sent"
+        for sent in many:
+            sent.fate = "sent" if sent.number < first + count - rest else fate
+            sent.settled = anyio.current_time()
+        self._judge.told(f"send {first} to {first + count - 1}: {rest} {fate}")
+
+    def _rest_of(
+        self, error: NotSent | MaybeSent, messages: list[dict[str, Any]]
+    ) -> int:
+        """How many messages an error of send_many() tells of: the last ones."""
+        rest: Any = error.message
+        last = isinstance(rest, list) and rest == messages[-len(rest) :]
+        told = last and rest != []
+        self._judge("send_many() tells which were not sent", told, rest)
+        return len(rest)
 
     def judge_fates(self, network: Network, *, cut_short: bool) -> None:
         """
