@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import anyio
@@ -760,3 +762,39 @@ async def test_a_life_that_is_cancelled_from_outside_ends_like_any_other(
         assert isinstance(first.ended, ConnectionLost)
         assert "cancelled from outside" in first.ended.facts.detail
         assert first.close_sent == Close(1001)
+
+
+def writers() -> int:
+    return sum("_write" in (task.name or "") for task in anyio.get_running_tasks())
+
+
+async def test_what_waits_to_be_sent_has_a_task_and_nothing_has_none(
+    network: Network,
+) -> None:
+    async with plain(network) as client:
+        assert writers() == 0
+        for number in range(2):
+            network.link.make_room(0)
+            receipt = await client.send(f"{number}", when_down="queue")
+            assert writers() == 1
+            network.link.make_room()
+            assert await receipt.wait() == "sent"
+            await settle()
+            assert writers() == 0
+    assert network.link.sent == ["0", "1"]
+
+
+async def test_a_life_that_has_ended_is_not_left_to_the_garbage_collector(
+    network: Network,
+) -> None:
+    async with plain(network, wait=fixed(0.1)) as client:
+        life = weakref.ref(client._loop.life)
+        gc.disable()
+        try:
+            network.link.lose()
+            await settle()
+            await client.wait_open()
+            assert client.generation == 2
+            assert life() is None
+        finally:
+            gc.enable()

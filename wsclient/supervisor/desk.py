@@ -129,8 +129,9 @@ class Desk(Generic[T]):
 
     def _hurry(self) -> None:
         """Commit at once what can be."""
-        if self._loop.link is not None:
-            self._outbox.drain(self._loop.link)
+        link = self._loop.link
+        if link is not None and not self._outbox.drain(link):
+            self._outbox.ring()
 
     def _overflowed(self, handle: Subscription[T]) -> None:
         """End a subscription inside a sink, where nothing can be encoded."""

@@ -24,7 +24,7 @@ from ..errors import (
 from .checks import check_seconds, check_timeout
 from .conversation import HandOver, ItemTalk, RawTalk, Talk, hook_of
 from .flow import Pace, Reading
-from .outbox import Bell, Entry, Outbox
+from .outbox import Bell, Entry, Outbox, unheard
 from .router import Router, encoded, encoded_all
 from .seam import Kind, Link, OnConnect, Subprotocol
 from .subscriptions import Registry, Want
@@ -95,7 +95,8 @@ class Life(Generic[T]):
     One connection under the supervisor.
 
     Its tasks: the one that calls :meth:`run` prepares and then keeps the deadlines, one
-    waits for the end (and reads, on a pulled wire), one sends what had to wait.
+    waits for the end (and reads, on a pulled wire). What has to wait to be sent has one
+    while it does, and so has what is on its way and has a receipt.
 
     """
 
@@ -120,6 +121,7 @@ class Life(Generic[T]):
         self._opened_at = 0.0
         self._heard = 0  # messages received when it opened
         self._pinged = False
+        self._writing = False
         self._flushing = False
         self._patience = PATIENCE[0]
         self._message_at = 0.0
@@ -139,7 +141,10 @@ class Life(Generic[T]):
             async with anyio.create_task_group() as group:
                 self._scope = group.cancel_scope
                 group.start_soon(self._watch)
-                await self._spend(group, mark)
+                try:
+                    await self._spend(group, mark)
+                finally:
+                    self._outbox.ring = unheard  # the group takes no more tasks
         finally:
             self._fence(Reason.LOCAL)
         if self._failure is not None:
@@ -326,21 +331,28 @@ class Life(Generic[T]):
         self._opened_at = now
         self._heard = self._standing.router.received
         self._idle_from = self._standing.reading.clock(now)
-        group.start_soon(self._write, group)
+        self._outbox.ring = lambda: self._work(group)
+        self._work(group)
         self._standing.opened()
 
-    async def _write(self, group: TaskGroup) -> None:
+    def _work(self, group: TaskGroup) -> None:
+        """See to what is in the outbox; the tasks for that come and go."""
+        if not (self._writing or self._outbox.idle):
+            self._writing = True
+            group.start_soon(self._write)
+        if self._outbox.unflushed and not self._flushing:
+            self._flushing = True
+            group.start_soon(self._flush)
+
+    async def _write(self) -> None:
         """Send what had to wait: the only task that drains the outbox."""
         try:
-            while True:
-                while not self._outbox.drain(self.link):
-                    await self.link.wait_ready()
-                if self._outbox.unflushed and not self._flushing:
-                    self._flushing = True
-                    group.start_soon(self._flush)
-                await self._outbox.bell.wait()
+            while not self._outbox.drain(self.link):
+                await self.link.wait_ready()
         except (ConnectionClosed, ConnectionLost):
             return  # the watching task tells it
+        finally:
+            self._writing = False
 
     async def _flush(self) -> None:
         """Learn what became of queued messages that did not leave at once."""
@@ -376,6 +388,7 @@ class Life(Generic[T]):
         if want.said_in == self.generation:
             for data in self.items("unsubscribe", want):
                 self._outbox.add(Entry(data, want.topic.message, None))
+                self._outbox.ring()
 
     def _look(self, now: float) -> float:
         """Do what is due and return when to look again."""

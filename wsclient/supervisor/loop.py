@@ -93,7 +93,7 @@ class Loop(Generic[T]):
         self._asked = False  # reconnect() ended the present life
         self._stale = False  # the subprotocol belongs to an earlier generation
         self._observers: WeakSet[Events] = WeakSet()  # until nobody holds them
-        self._changed = anyio.Event()
+        self._changed: anyio.Event | None = None  # while somebody waits
         self._failure: Callable[[], BaseException] | None = None
         self._standing = Standing(
             settings=means.settings,
@@ -168,6 +168,8 @@ class Loop(Generic[T]):
 
     async def changed(self) -> None:
         """Wait for another state."""
+        if self._changed is None:
+            self._changed = anyio.Event()
         await self._changed.wait()
 
     def reconnect(self) -> None:
@@ -389,8 +391,9 @@ class Loop(Generic[T]):
         if self.state is before:
             return
         self._logger.debug("= %s, generation %d", self.state, self.generation)
-        self._changed.set()
-        self._changed = anyio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
         self._publish(
             StateChanged(
                 time=anyio.current_time(),

@@ -12,7 +12,7 @@ import anyio
 from ..errors import MaybeSent, NotSent, QueueFull, Reason
 from .seam import Data, Link
 
-__all__ = ("Bell", "Entry", "Fate", "Outbox", "Receipt", "WhenDown")
+__all__ = ("Bell", "Entry", "Fate", "Outbox", "Receipt", "WhenDown", "unheard")
 
 MAX_REPLIES = 1000
 
@@ -162,12 +162,16 @@ class Entry:
         self.error: NotSent | None = None
 
 
+def unheard() -> None:
+    """Ring where nobody drains: whoever opens the next connection looks by himself."""
+
+
 class Outbox:
     """
     Replies, then everything else in the order of the calls.
 
-    ``bell`` wakes the one task that drains it; whoever finds it :attr:`idle` and the
-    connection ready may commit by itself.
+    ``ring`` asks that it be drained, and the fate of what it holds followed, by a task;
+    whoever finds it :attr:`idle` and the connection ready may commit by itself.
 
     """
 
@@ -181,7 +185,7 @@ class Outbox:
         self._bytes = 0
         self.queued = 0
         self.sent = 0
-        self.bell = Bell()
+        self.ring: Callable[[], None] = unheard
 
     @property
     def idle(self) -> bool:
@@ -224,14 +228,13 @@ class Outbox:
             )
 
     def add(self, entry: Entry) -> None:
-        """Put a message behind all others."""
+        """Put a message behind all others; who cannot drain it at once rings."""
         self._last += 1
         entry.number = self._last
         self._entries[self._last] = entry
         if entry.receipt is not None:
             self.queued += 1
             self._bytes += len(entry.data)
-        self.bell.ring()
 
     def withdraw(self, entry: Entry) -> bool:
         """Take a message back; False if it has left already."""
@@ -258,7 +261,7 @@ class Outbox:
                 Reason.WRITE_STALLED,
                 f"more than {MAX_REPLIES} replies wait for the peer to read",
             )
-        self.bell.ring()
+        self.ring()
 
     # What goes out: between two awaits of one task, while the link is ready.
 
@@ -308,7 +311,7 @@ class Outbox:
             receipt.settle(Fate.SENT)
         else:
             self._unflushed.append((receipt, message))
-            self.bell.ring()
+            self.ring()
 
     def flushed(self, count: int) -> None:
         """Note that the kernel has the first ``count`` unflushed messages."""

@@ -51,6 +51,7 @@ class Sender(Generic[T]):
             outbox.check_room(data, item)
             receipt = Receipt(Fate.QUEUED)
             outbox.add(Entry(data, item, policy, receipt=receipt, compress=compress))
+            outbox.ring()
             return receipt
         if loop.link is None and policy is WhenDown.RAISE:
             raise not_sent(item, loop.down())
@@ -59,6 +60,7 @@ class Sender(Generic[T]):
         wake = anyio.Event()
         entry = Entry(data, item, policy, wake=wake, compress=compress)
         outbox.add(entry)
+        outbox.ring()
         try:
             await wake.wait()
         finally:
