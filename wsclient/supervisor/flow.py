@@ -9,6 +9,8 @@ from math import inf
 import anyio
 import anyio.lowlevel
 
+from .wake import Wake, waker_here
+
 __all__ = ("Bounds", "Flow", "Overflow", "Pace", "Reading")
 
 TURNS = 32  # calls that need not wait between two checkpoints
@@ -36,9 +38,10 @@ class Pace:
 
     """
 
-    __slots__ = ("guarded", "left")
+    __slots__ = ("_waker", "guarded", "left")
 
     def __init__(self) -> None:
+        self._waker: Callable[[], Wake] | None = None
         self.left = TURNS
         self.guarded = False
 
@@ -50,6 +53,12 @@ class Pace:
     def waited(self) -> None:
         """A call has let the others run."""
         self.left = 0 if self.guarded else TURNS
+
+    def wake(self) -> Wake:
+        """Make what wakes a call that has to wait."""
+        if self._waker is None:
+            self._waker = waker_here()
+        return self._waker()
 
     async def breathe(self) -> None:
         """Be one of the calls that did not wait: let the others run if it is time."""

@@ -21,6 +21,7 @@ from .checks import check_timeout
 from .flow import Bounds, Flow, Overflow, Pace, Reading
 from .gaps import joined_gaps, merged_gap
 from .seam import Data, Gap, Link, Sink
+from .wake import Wake
 
 __all__ = ("Inbox", "WithGaps")
 
@@ -99,7 +100,7 @@ class Inbox(Generic[T]):
         self._floor = 0  # with more unread than this, taking one is no more than that
         self._held = False
         self._at_hand = False  # the reader is letting others run, and comes back
-        self._waiting: anyio.Event | None = None
+        self._waiting: Wake | None = None
         self._end: Callable[[], BaseException] | None = None
         self._quiet = False
         self.check: Callable[[], None] = _allow
@@ -235,7 +236,7 @@ class Inbox(Generic[T]):
                     f"another task is receiving from {self.name}; "
                     "give each task a subscription or a queue of its own"
                 )
-            self._waiting = anyio.Event()
+            self._waiting = self._pace.wake()
             try:
                 await self._waiting.wait()
             finally:
