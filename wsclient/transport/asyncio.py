@@ -203,7 +203,8 @@ class AsyncioWire(asyncio.BufferedProtocol):
             except BlockingIOError:
                 sent = 0
             except OSError as error:
-                self._failure = self._failure or error
+                # Without the frames, which hold whatever has been writing.
+                self._failure = self._failure or error.with_traceback(None)
                 transport.abort()  # it calls connection_lost() soon
                 return False
             if sent == len(data):
