@@ -410,7 +410,7 @@ def test_the_faq_links_every_example_and_no_other() -> None:
 def test_every_question_is_answered_in_a_few_sentences_and_a_link() -> None:
     text = FAQ.read_text(encoding="utf-8")
     questions = re.split(r"^### ", text, flags=re.MULTILINE)[1:]
-    assert len(questions) == 23
+    assert len(questions) == 22
     for question in questions:
         heading, _, answer = question.partition("\n")
         answer = answer.partition("\n## ")[0]
