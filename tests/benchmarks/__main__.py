@@ -8,7 +8,8 @@ What wsclient costs, and what other libraries cost: fresh processes, rounds in t
     python -m tests.benchmarks --only send-64B trip-32B --rounds 15
     python -m tests.benchmarks --among wsclient picows
     python -m tests.benchmarks --write               # and docs/performance.md anew
-    python -m tests.benchmarks --again               # the same, from the last results
+    python -m tests.benchmarks --write --only idle   # this contest anew, there as well
+    python -m tests.benchmarks --again               # the page, from the last results
 
 Run it on a quiet machine with two cores. Each measurement is a process of its own
 against a peer of its own; in every round each entrant has its turn, another one first
@@ -46,7 +47,7 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--scale", type=float, default=1.0, help="of how long and many")
     parser.add_argument("--results", type=Path, metavar="FILE", help="save them there")
     parser.add_argument(
-        "--write", action="store_true", help="the page and the plots, and the results"
+        "--write", action="store_true", help="the page, the plots and the results anew"
     )
     parser.add_argument("--again", action="store_true", help="measure nothing")
     parser.add_argument(
@@ -55,24 +56,37 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.rounds < 1:
         parser.error("--rounds: at least 1")
+    if options.write and options.among:
+        parser.error("--write: ratios need everybody, so not with --among")
     if options.results is None and (options.write or options.again):
         options.results = SAVED
+    options.earlier = None
+    if options.write and options.only:
+        options.earlier = Results.load(options.results)
+        try:
+            Results.empty(options.scale).over(options.earlier)
+        except ValueError as error:
+            parser.error(f"--write --only: {error}; measure all anew")
     return options
 
 
 def measured(options: argparse.Namespace) -> Results:
-    """Measure what was chosen; save after each round, if anywhere."""
+    """Measure what was chosen; save after each round, if anywhere; return all."""
     began = time.monotonic()
 
     def saying(text: str) -> None:
         print(f"{time.monotonic() - began:6.0f} s  {text}", file=sys.stderr)
 
+    def together(results: Results) -> Results:
+        earlier: Results | None = options.earlier
+        return results if earlier is None else results.over(earlier)
+
     def after_round(results: Results) -> None:
         if options.results is not None:
-            results.save(options.results)
+            together(results).save(options.results)
 
     with tempfile.TemporaryDirectory() as folder:
-        return run(
+        results = run(
             [CONTESTS[name] for name in options.only or CONTESTS],
             rounds=options.rounds,
             scale=options.scale,
@@ -81,6 +95,7 @@ def measured(options: argparse.Namespace) -> Results:
             saying=saying,
             after_round=after_round,
         )
+    return together(results)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -11,27 +11,36 @@ __all__ = ("CONTESTS", "FIGURES", "Contest", "Figure")
 
 EVERYBODY = (
     "wsclient",
-    "wsclient uvloop",
     "wsclient trio",
     "wsclient pure",
     "picows",
+    "picows callbacks",
     "aiohttp",
     "websockets",
     "trio-websocket",
     "httpx-ws",
-    "httpx-ws trio",
     "asyncio protocol",
     "blocking socket",
 )
-SMALL = ("wsclient", "Client", *EVERYBODY[1:5], "picows uvloop", *EVERYBODY[5:])
+SMALL = (
+    *EVERYBODY,
+    "Client",
+    "Client trio",
+    "wsclient uvloop",
+    "picows uvloop",
+    "httpx-ws trio",
+)
 COMPRESSING = (
     "wsclient",
+    "wsclient[speed]",
     "wsclient trio",
     "wsclient pure",
     "picows",
     "aiohttp",
+    "aiohttp isal",
     "websockets",
 )
+LEVEL_1 = ("wsclient level 1", "wsclient[speed] level 1")
 CONNECTING = (
     "wsclient",
     "Client",
@@ -71,7 +80,7 @@ FIGURES: dict[str, Figure] = {
     "t95": Figure("95 %, s", 1, 3),
     "t100": Figure("100 %, s", 1, 3),
     "share": Figure("most in 100 ms, %", 100, 1),
-    "late": Figure("latest beyond its delay, s", 1, 3),
+    "late": Figure("95 % beyond their delay, s", 1, 3),
 }
 
 CROWDED = ("in-turn", "at-once", "idle", "comeback")  # measures
@@ -99,7 +108,7 @@ class Contest:
     size: int = 64
     tls: bool = False
     deflate: bool = False
-    seconds: float = 0.4
+    seconds: float = 0.25
     clients: int = 1
     keepalive: float | None = None
     outage: float = 0.0
@@ -115,28 +124,41 @@ class Contest:
         return "crowd" if self.measure in CROWDED else "peer"
 
 
-SIZES = {64: "64 B", 1024: "1 KiB", 65_536: "64 KiB", 1 << 20: "1 MiB"}
+LARGE = {1024: "1 KiB", 65_536: "64 KiB", 1 << 20: "1 MiB"}
+SIZES = {64: "64 B", **LARGE}
+
+
+CALLED = {"picows callbacks": "take"}  # messages come, nobody asks for them
 
 
 def _per_size(sizes: Mapping[int, str], name: str, **what: Any) -> Iterator[Contest]:
     """Make a contest for each size, whose name stands for {} in what it is."""
     for size, said in sizes.items():
-        told = {**what, "what": what["what"].format(said)}
-        if size < 1024 and not told.get("tls"):
-            told["entrants"] = SMALL
+        told = {"entrants": EVERYBODY, **what, "what": what["what"].format(said)}
         yield Contest(name=f"{name}-{said.replace(' ', '')}", size=size, **told)
 
 
 def _messages() -> Iterator[Contest]:
+    receiving: dict[str, Any] = {
+        "group": "Receiving",
+        "what": "receive {} texts, one recv() each; or callbacks",
+        "measure": "receive",
+        "instead": CALLED,
+    }
+    sending: dict[str, Any] = {
+        "group": "Sending",
+        "what": "send {} texts, each awaited",
+        "measure": "send",
+    }
+    trips: dict[str, Any] = {
+        "group": "Round trips",
+        "what": "{} there and back, the peer answers after 50 us",
+        "measure": "round-trip",
+        "figures": ("p50", "cpu"),
+    }
+    yield from _per_size({64: "64 B"}, "receive", **receiving, entrants=SMALL)
+    yield from _per_size(LARGE, "receive", **receiving)
     many = ("wsclient", "Client", "wsclient uvloop", "wsclient trio", "wsclient pure")
-    yield from _per_size(
-        SIZES,
-        "receive",
-        group="Receiving",
-        what="receive {} texts, one recv() each",
-        measure="receive",
-        entrants=EVERYBODY,
-    )
     yield Contest(
         name="batches",
         group="Receiving",
@@ -144,14 +166,8 @@ def _messages() -> Iterator[Contest]:
         measure="take",
         entrants=(*many, "picows callbacks"),
     )
-    yield from _per_size(
-        SIZES,
-        "send",
-        group="Sending",
-        what="send {} texts, each awaited",
-        measure="send",
-        entrants=EVERYBODY,
-    )
+    yield from _per_size({64: "64 B"}, "send", **sending, entrants=SMALL)
+    yield from _per_size(LARGE, "send", **sending)
     yield Contest(
         name="send-many",
         group="Sending",
@@ -160,60 +176,59 @@ def _messages() -> Iterator[Contest]:
         entrants=(*many, "picows callbacks", "picows"),
         instead={"picows": "send"},
     )
-    yield from _per_size(
-        {32: "32 B", 1024: "1 KiB", 65_536: "64 KiB"},
-        "trip",
-        group="Round trips",
-        what="{} there and back, the peer answers after 50 us",
-        measure="round-trip",
-        entrants=EVERYBODY,
-        figures=("p50", "cpu"),
-    )
+    yield from _per_size({32: "32 B"}, "trip", **trips, entrants=SMALL)
+    yield from _per_size({1024: "1 KiB", 65_536: "64 KiB"}, "trip", **trips)
 
 
 def _compressed() -> Iterator[Contest]:
-    text = "1 KiB of JSON, compressed"
-    for measure, what, entrants in (
-        ("receive", f"receive {text}", COMPRESSING),
-        (
-            "send",
-            f"send {text}, each awaited",
-            ("wsclient", "wsclient level 1", *COMPRESSING[1:]),
-        ),
-    ):
-        yield Contest(
-            name=f"{measure}-deflate",
-            group="Compression",
-            what=what,
-            measure=measure,
-            entrants=entrants,
-            figures=(*MESSAGES, "ratio"),
-            size=1024,
-            deflate=True,
-        )
+    what: dict[str, Any] = {
+        "group": "Compression",
+        "figures": (*MESSAGES, "ratio"),
+        "deflate": True,
+    }
+    yield from _per_size(
+        SIZES,
+        "receive-deflate",
+        what="receive {} of JSON, compressed",
+        measure="receive",
+        entrants=COMPRESSING,
+        **what,
+    )
+    yield from _per_size(
+        SIZES,
+        "send-deflate",
+        what="send {} of JSON, compressed, each awaited",
+        measure="send",
+        entrants=(*COMPRESSING, *LEVEL_1),
+        **what,
+    )
 
 
 def _over_tls() -> Iterator[Contest]:
-    yield Contest(
-        name="trip-tls",
-        group="TLS",
-        what="32 B there and back over TLS",
+    what: dict[str, Any] = {"group": "TLS", "tls": True}
+    yield from _per_size(
+        {32: "32 B"},
+        "trip-tls",
+        what="{} there and back over TLS, the peer answers after 50 us",
         measure="round-trip",
-        entrants=EVERYBODY,
         figures=("cpu", "p50"),
-        size=32,
-        tls=True,
+        **what,
     )
-    for measure in ("receive", "send"):
-        yield from _per_size(
-            {1024: "1 KiB", 65_536: "64 KiB"},
-            f"{measure}-tls",
-            group="TLS",
-            what=f"{measure} {{}} texts over TLS",
-            measure=measure,
-            entrants=EVERYBODY,
-            tls=True,
-        )
+    yield from _per_size(
+        SIZES,
+        "receive-tls",
+        what="receive {} texts over TLS",
+        measure="receive",
+        instead=CALLED,
+        **what,
+    )
+    yield from _per_size(
+        SIZES,
+        "send-tls",
+        what="send {} texts over TLS, each awaited",
+        measure="send",
+        **what,
+    )
 
 
 def _of_many_connections() -> Iterator[Contest]:
@@ -237,7 +252,7 @@ def _of_many_connections() -> Iterator[Contest]:
     yield Contest(
         name="idle",
         group="Many connections",
-        what="2000 idle connections, a ping every 3 s",
+        what="2000 idle connections, a ping every 2 s",
         measure="idle",
         entrants=(
             "wsclient",
@@ -251,7 +266,7 @@ def _of_many_connections() -> Iterator[Contest]:
         ),
         figures=("memory", "load"),
         clients=2000,
-        keepalive=3,
+        keepalive=2,
     )
     yield Contest(
         name="import",

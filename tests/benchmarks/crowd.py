@@ -26,7 +26,7 @@ BACKLOG = 4096
 class Crowd:
     """All connections, and when each came back since they were dropped."""
 
-    def __init__(self) -> None:
+    def __init__(self, listener: socket.socket) -> None:
         self._selector = selectors.DefaultSelector()
         self._members: dict[socket.socket, bytearray] = {}
         self._strangers: dict[socket.socket, bytearray] = {}
@@ -34,14 +34,13 @@ class Crowd:
         self._expected = 0
         self._since = 0.0  # when those dropped could come back
         self._back: list[float] = []
-        self._listener = self._listen(0)
-        self.port: int = self._listener.getsockname()[1]
+        self._address = listener.getsockname()
+        self._listen(listener)
 
-    def _listen(self, port: int) -> socket.socket:
-        listener = socket.create_server(("127.0.0.1", port), backlog=BACKLOG)
+    def _listen(self, listener: socket.socket) -> None:
+        self._listener = listener
         listener.setblocking(False)
         self._selector.register(listener, selectors.EVENT_READ, self._accept)
-        return listener
 
     def serve(self) -> None:
         """Serve until this process is ended."""
@@ -52,7 +51,7 @@ class Crowd:
                 key.data(key.fileobj)
             if away and time.monotonic() >= self._since:
                 self._since = time.monotonic()
-                self._listener = self._listen(self.port)
+                self._listen(socket.create_server(self._address, backlog=BACKLOG))
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
@@ -135,17 +134,16 @@ class Crowd:
 
 
 def main() -> None:
-    """Serve on a port told on stdout."""
+    """Serve."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().split("\n")[0])
+    parser.add_argument("--listener", type=int, required=True, help="its descriptor")
     parser.add_argument("--core", type=int, help="the one to run on")
     options = parser.parse_args()
     if options.core is not None:
         os.sched_setaffinity(0, {options.core})
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    crowd = Crowd()
-    print(json.dumps({"port": crowd.port}), flush=True)
-    crowd.serve()
+    Crowd(socket.socket(fileno=options.listener)).serve()
 
 
 if __name__ == "__main__":

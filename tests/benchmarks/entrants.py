@@ -8,6 +8,8 @@ from typing import Any
 
 __all__ = ("ENTRANTS", "Entrant")
 
+SPEED = ("isal", "zlib_ng")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entrant:
@@ -51,6 +53,14 @@ ENTRANTS: dict[str, Entrant] = {
     "Client trio": Entrant(library="ours.client", keep="ours.keep", backend="trio"),
     "wsclient pure": Entrant(library="ours.connection", pure=True),
     "wsclient level 1": Entrant(library="ours.connection", settings={"level": 1}),
+    "wsclient[speed]": Entrant(
+        library="ours.connection", needs=SPEED, settings={"backend": "auto"}
+    ),
+    "wsclient[speed] level 1": Entrant(
+        library="ours.connection",
+        needs=SPEED,
+        settings={"backend": "auto", "level": 1},
+    ),
     "10 subscriptions": Entrant(library="ours.routed", settings={"topics": 10}),
     "10,000 subscriptions": Entrant(library="ours.routed", settings={"topics": 10_000}),
     "by hand, 10": Entrant(library="ours.sorted_by_hand", settings={"topics": 10}),
@@ -76,6 +86,11 @@ ENTRANTS: dict[str, Entrant] = {
         library="peers.aiohttp",
         needs=("aiohttp",),
         statement="from aiohttp import ClientSession",
+    ),
+    "aiohttp isal": Entrant(
+        library="peers.aiohttp",
+        needs=("aiohttp", "isal"),
+        settings={"backend": "isal.isal_zlib"},
     ),
     "websockets": Entrant(
         library="peers.websockets",

@@ -109,18 +109,17 @@ def resident() -> int:
 
 async def measure_comeback(job: Job, keep: Keep, tell: Tell) -> None:
     """Tell when 50, 95 and 100 % are back, how densely, and how late for their draw."""
-    opened, latest = 0, 0.0
-    known = True
+    opened = 0
+    lates: list[float | None] = []
     all_open, all_back = anyio.Event(), anyio.Event()
 
     def note(late: float | None) -> None:
-        nonlocal opened, latest, known
+        nonlocal opened
         opened += 1
         if opened == job.clients:
             all_open.set()
         elif opened > job.clients:
-            known = known and late is not None
-            latest = max(latest, late or 0.0)
+            lates.append(late)
         if opened == 2 * job.clients:
             all_back.set()
 
@@ -136,8 +135,9 @@ async def measure_comeback(job: Job, keep: Keep, tell: Tell) -> None:
         await all_back.wait()  # the peer knows; now they do as well
         figures = {"t50": at(0.5, back), "t95": at(0.95, back), "t100": back[-1]}
         figures["share"] = densest(back) / len(back)
-        if known:
-            figures["late"] = latest
+        known = sorted(late for late in lates if late is not None)
+        if len(known) == job.clients:
+            figures["late"] = at(0.95, known)
         tell(figures | {"cpu": cpu / job.clients})
 
 

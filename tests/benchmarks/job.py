@@ -6,9 +6,11 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ("LIMIT", "Job")
+__all__ = ("LIMIT", "MEMORY", "WINDOW", "Job")
 
 LIMIT = 1 << 22  # bytes of a message that everybody accepts
+WINDOW = 15  # bits; zlib's most, and with
+MEMORY = 8  # its default of memory what picows and aiohttp always take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

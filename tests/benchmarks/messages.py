@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Awaitable, Callable
@@ -15,7 +16,8 @@ from .texts import CYCLE, json_texts, plain_texts
 __all__ = ("MEASURES", "measure_messages")
 
 BATCH = 1000  # messages of a send_many()
-WARM = 0.05  # seconds: caches, buffers, queues; and how many messages to measure
+ENOUGH = 0.7  # of the seconds to measure: what was shorter only warmed up
+GROWTH = 8  # times as many messages, at most, in the next trial
 
 
 @dataclass(slots=True)
@@ -109,28 +111,21 @@ async def measure_messages(
         connect(f"{job.url}/{measure.service}/{number}") as one,
     ):
         trial = Trial(one, texts)
-        sent, count = await _warm(measure, trial, job.seconds)
-        trial.trips.clear()
-        wall, cpu = time.perf_counter(), time.process_time()
-        await measure.run(trial, count)
-        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        await measure.run(trial, measure.unit)  # the peer may still prepare
+        sent, count, wall, cpu = measure.unit, max(16, measure.unit), 0.0, 0.0
+        while True:
+            trial.trips.clear()
+            wall, cpu = time.perf_counter(), time.process_time()
+            await measure.run(trial, count)
+            cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+            sent += count
+            if wall >= ENOUGH * job.seconds:
+                break
+            more = min(GROWTH, job.seconds / wall)
+            count = math.ceil(count * more / measure.unit) * measure.unit
         figures = {"cpu": cpu / count, "wall": wall / count}
         if trial.trips:
             figures["p50"] = statistics.median(trial.trips)
         if job.deflate and measure.service == "sink":
-            figures["said"] = job.size * (sent + count)
+            figures["said"] = job.size * sent
         tell(figures)
-
-
-async def _warm(measure: Measure, trial: Trial, seconds: float) -> tuple[int, int]:
-    """Return how many messages that took, and how many the seconds will hold."""
-    count, total = max(16, measure.unit), 0
-    while True:
-        began = time.perf_counter()
-        await measure.run(trial, count)
-        took = time.perf_counter() - began
-        total += count
-        if took >= min(WARM, seconds / 4):
-            units = max(1, round(count * seconds / took / measure.unit))
-            return total, units * measure.unit
-        count *= 4

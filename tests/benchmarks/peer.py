@@ -99,8 +99,9 @@ def tell(**figures: float) -> None:
 
 
 def main() -> None:
-    """Serve one connection on a port told on stdout."""
+    """Serve one connection."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().split("\n")[0])
+    parser.add_argument("--listener", type=int, required=True, help="its descriptor")
     parser.add_argument("--core", type=int, help="the one to run on")
     parser.add_argument("--certificate", help="speak TLS: a file with key and chain")
     options = parser.parse_args()
@@ -110,8 +111,7 @@ def main() -> None:
     if options.certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(options.certificate)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        tell(port=server.getsockname()[1])
+    with socket.socket(fileno=options.listener) as server:
         connection, _ = server.accept()
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:

@@ -30,12 +30,7 @@ class Panel:
 
     def found(self, results: Results, entrant: str) -> Spread | None:
         spread = results.spread(self.contest, entrant, self.figure)
-        if spread is None:
-            return None
-        factor = FIGURES[self.figure].factor
-        return Spread(
-            spread.median * factor, spread.least * factor, spread.most * factor
-        )
+        return spread and spread.times(FIGURES[self.figure].factor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +106,9 @@ SHEETS: dict[str, Sheet] = {
         CPU,
         (*LIBRARIES, *FLOORS),
         (
-            Panel("receive 1 KiB deflated", "receive-deflate", "cpu"),
-            Panel("send 1 KiB deflated", "send-deflate", "cpu"),
-            Panel("TLS, 32 B and back", "trip-tls", "cpu"),
+            Panel("receive 1 KiB deflated", "receive-deflate-1KiB", "cpu"),
+            Panel("send 1 KiB deflated", "send-deflate-1KiB", "cpu"),
+            Panel("TLS, 32 B and back", "trip-tls-32B", "cpu"),
             Panel("TLS, receive 1 KiB", "receive-tls-1KiB", "cpu"),
         ),
     ),

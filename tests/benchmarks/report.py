@@ -26,8 +26,8 @@ def run_of(results: Results) -> str:
     """Say what was measured, on what."""
     scale = "" if results.scale == 1 else f"; a trial at {results.scale:g} of the size"
     return (
-        f"{results.versions}. {results.machine}. Medians of {results.rounds} rounds, "
-        f"least and most in brackets{scale}."
+        f"{results.versions}. {results.machine}. Medians of {results.rounds} rounds "
+        f"or more, least and most in brackets{scale}."
     )
 
 
@@ -71,7 +71,7 @@ def _cell(results: Results, contest: Contest, name: str, key: str) -> str:
     figure = FIGURES[key]
     if key == "rate":
         return _short(spread.median)
-    return _spread(spread, figure.factor, figure.digits)
+    return _spread(spread.times(figure.factor), figure.digits)
 
 
 def _short(rate: float) -> str:
@@ -82,24 +82,24 @@ def _short(rate: float) -> str:
     return f"{rate:.3g}"
 
 
-def _spread(spread: Spread, factor: float = 1.0, digits: int = 2) -> str:
+def _spread(spread: Spread, digits: int = 2) -> str:
     median, least, most = (
-        f"{value * factor:,.{digits}f}"
-        for value in (spread.median, spread.least, spread.most)
+        f"{value:,.{digits}f}" for value in (spread.median, spread.least, spread.most)
     )
     return f"{median} ({least}..{most})"
 
 
 def goals_of(results: Results, *, all_of_them: bool = False) -> Iterator[str]:
     """Write how each goal stands: those that were measured, or all."""
-    yield "| measure | goal | found | |"
-    yield "|---|---|--:|---|"
+    yield "| measure | goal | found | rounds | |"
+    yield "|---|---|--:|--:|---|"
     for goal in GOALS:
         verdict = goal.verdict(results)
         if verdict.found is None and not all_of_them:
             continue
-        found = "" if verdict.found is None else _spread(verdict.found)
-        yield f"| {goal.what} | {_wanted(goal)} | {found} | {verdict} |"
+        found = verdict.found
+        shown = " | " if found is None else f"{_spread(found)} | {found.rounds}"
+        yield f"| {goal.what} | {_wanted(goal)} | {shown} | {verdict} |"
 
 
 def _wanted(goal: Goal) -> str:

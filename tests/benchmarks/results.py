@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -22,6 +22,8 @@ PACKAGES = (
     "anyio",
     "trio",
     "uvloop",
+    "isal",
+    "zlib-ng",
 )
 
 Sample = dict[str, float]
@@ -29,15 +31,24 @@ Sample = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The median of a figure over the rounds, and how far they lie apart."""
+    """The median of a figure over the rounds, how far they lie apart, how many."""
 
     median: float
     least: float
     most: float
+    rounds: int
 
     @classmethod
     def of(cls, values: list[float]) -> Spread:
-        return cls(statistics.median(values), min(values), max(values))
+        return cls(statistics.median(values), min(values), max(values), len(values))
+
+    def times(self, factor: float) -> Spread:
+        return replace(
+            self,
+            median=self.median * factor,
+            least=self.least * factor,
+            most=self.most * factor,
+        )
 
 
 @dataclass(slots=True)
@@ -47,7 +58,6 @@ class Results:
     scale: float
     versions: str
     machine: str
-    rounds: int = 0
     samples: dict[str, dict[str, list[Sample]]] = field(default_factory=dict)
 
     @classmethod
@@ -69,7 +79,6 @@ class Results:
             "scale": self.scale,
             "versions": self.versions,
             "machine": self.machine,
-            "rounds": self.rounds,
         }
         lines = [json.dumps(head)]
         for contest, entrants in self.samples.items():
@@ -77,6 +86,32 @@ class Results:
                 lines.append(json.dumps([contest, entrant, samples]))
         text = "\n".join(lines) + "\n"
         path.write_text(text, encoding="utf-8", newline="\n")
+
+    def over(self, earlier: Results) -> Results:
+        """
+        Return these results, and the earlier ones of the contests that are not here.
+
+        Raises:
+            ValueError: the earlier are of another scale or machine, or other versions.
+
+        """
+        for what in ("scale", "versions", "machine"):
+            before, now = getattr(earlier, what), getattr(self, what)
+            if before != now:
+                raise ValueError(f"the {what} was {before}, now it is {now}")
+        return replace(self, samples=earlier.samples | self.samples)
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds there are of each contest, at least."""
+        return min(
+            (
+                len(samples)
+                for entrants in self.samples.values()
+                for samples in entrants.values()
+            ),
+            default=0,
+        )
 
     def add(self, contest: str, entrant: str, sample: Sample) -> None:
         short = {figure: float(f"{value:.6g}") for figure, value in sample.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 import trustme
 
 from .contests import Contest
+from .crowd import BACKLOG
 from .entrants import ENTRANTS
 from .job import Job
 from .results import Results
@@ -119,16 +121,22 @@ class Track:
             command += ["--core", str(self.cores.peer)]
         if contest.tls:
             command += ["--certificate", str(self.certificate)]
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, cwd=ROOT
-        ) as process:
+        # It listens from the start, so that both ends are loaded at the same time.
+        with socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) as listener:
+            port: int = listener.getsockname()[1]
+            command += ["--listener", str(listener.fileno())]
+            process = subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                text=True,
+                cwd=ROOT,
+                pass_fds=[listener.fileno()],
+            )
+        with process:
             assert process.stdout is not None
             out = process.stdout
             try:
-                yield (
-                    json.loads(out.readline())["port"],
-                    lambda: json.loads(out.readline()),
-                )
+                yield port, lambda: json.loads(out.readline())
             finally:
                 process.kill()
 
@@ -190,6 +198,5 @@ def run(
                         saying(f"{contest.name}: {name} failed:\n{error}")
                         sample = {}
                     results.add(contest.name, name, sample)
-        results.rounds = number + 1
         after_round(results)
     return results

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from .__main__ import main
+from .results import Results
 from .running import ROOT
 
 OPTIONS = ("--rounds", "1", "--scale", "0.005", "--only", "supervised-take-asyncio")
@@ -36,7 +37,35 @@ def test_the_command_ranks_those_who_took_part_and_says_how_the_goals_stand(
     assert len(saved.read_text().splitlines()) == 3  # the run, and two entrants
 
 
-def test_no_round_at_all_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_contest_measured_anew_takes_its_place_among_the_others(
+    tmp_path: Path,
+) -> None:
+    saved = tmp_path / "results.jsonl"
+    earlier = Results.empty(0.005)
+    earlier.add("idle", "aiohttp", {"memory": 1.0, "load": 1.0})
+    earlier.add("import", "websockets", {"cpu_ms": 1.0, "wall_ms": 1.0})
+    earlier.save(saved)
+    again = Results.empty(0.005)
+    again.add("import", "websockets", {"cpu_ms": 2.0, "wall_ms": 2.0})
+    again.over(Results.load(saved)).save(saved)
+    both = Results.load(saved)
+    assert both.samples["idle"] == earlier.samples["idle"]
+    assert both.samples["import"] == again.samples["import"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--rounds", "0"], "at least 1"),
+        (["--write", "--among", "wsclient"], "ratios need everybody"),
+        (["--write", "--only", "idle", "--scale", "7"], "the scale was"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    arguments: list[str], why: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    saved = tmp_path / "results.jsonl"
+    Results.empty(1).save(saved)
     with pytest.raises(SystemExit):
-        main(["--rounds", "0"])
-    assert "at least 1" in capsys.readouterr().err
+        main([*arguments, "--results", str(saved)])
+    assert why in capsys.readouterr().err

@@ -7,7 +7,8 @@ import random
 
 __all__ = ("CYCLE", "DIFFERENT", "json_texts", "plain_texts", "topic_texts")
 
-DIFFERENT = 500  # texts, so that no window of 32 KiB holds them all
+DIFFERENT = 500  # texts at most, and fewer of long ones; no window holds them all
+TOGETHER = 1 << 21  # bytes of them, about
 CYCLE = 10_000  # messages that the peer sends when it is asked, to all topics in turn
 
 
@@ -19,13 +20,13 @@ def json_texts(size: int) -> list[str]:
     """Make trades of a market, as many in a text as ``size`` bytes hold."""
     dice = random.Random(1)
     texts = []
-    for number in range(DIFFERENT):
-        trades: list[str] = []
-        text = ""
-        while len(text) < size:
-            trades.append(_trade(dice, number))
-            text = '{"channel":"trades","data":[' + ",".join(trades) + "]}"
-        texts.append(text[:size])
+    for number in range(max(4, min(DIFFERENT, TOGETHER // size))):
+        parts = ['{"channel":"trades","data":[']
+        length = 0
+        while length < size:
+            parts.append(_trade(dice, number) + ",")
+            length += len(parts[-1])
+        texts.append("".join(parts)[:size])
     return texts
 
 

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from itertools import cycle, islice
 from typing import Any
 
 import wsclient
 
-from ..job import LIMIT, Job
+from ..job import LIMIT, MEMORY, WINDOW, Job
 from ..texts import CYCLE
 from .session import Connect, Session, tls_of
 
 __all__ = ("client", "connection", "keep", "routed", "sorted_by_hand")
 
 
+def _deflate_of(job: Job) -> wsclient.Deflate:
+    """Return zlib's own window and memory, which others cannot change."""
+    settings: dict[str, Any] = {
+        "server_max_window_bits": None,
+        "client_max_window_bits": WINDOW,
+        "mem_level": MEMORY,
+        "backend": "zlib",
+    }
+    return wsclient.Deflate(**settings | job.settings)
+
+
 def _arguments(job: Job) -> dict[str, Any]:
     return {
-        "compression": wsclient.Deflate(**job.settings) if job.deflate else None,
+        "compression": _deflate_of(job) if job.deflate else None,
         "tls": tls_of(job),
         "max_message_size": LIMIT,
         "ping_interval": job.keepalive or 20,
@@ -31,13 +41,15 @@ def _arguments(job: Job) -> dict[str, Any]:
 @asynccontextmanager
 async def _opened(making: Any) -> AsyncIterator[Session]:
     async with making as ws:
-        take = partial(_in_batches, ws.recv_many)
+        ahead = 0
+
+        async def take(count: int) -> None:
+            nonlocal ahead
+            while ahead < count:
+                ahead += len(await ws.recv_many())
+            ahead -= count
+
         yield Session(ws.recv, ws.send, aiter(ws), take, ws.send_many)
-
-
-async def _in_batches(recv_many: Callable[[], Awaitable[Any]], count: int) -> None:
-    while count > 0:
-        count -= len(await recv_many())
 
 
 @asynccontextmanager

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import Any, cast
 
-from ..job import LIMIT, Job
+from ..job import LIMIT, MEMORY, WINDOW, Job
 from .session import Connect, Session, opened, tls_of
 
 # Each is imported by who uses it, so that a process holds nothing of the others, and
@@ -26,9 +27,8 @@ __all__ = (
 
 
 def _of_websockets(job: Job) -> dict[str, Any]:
-    """Make the arguments of ``websockets``' interface."""
+    """Make the arguments of ``websockets``' interface, compression apart."""
     return {
-        "compression": "deflate" if job.deflate else None,
         "ssl": tls_of(job),
         "max_size": LIMIT,
         "max_queue": job.queue,
@@ -40,8 +40,16 @@ def _of_websockets(job: Job) -> dict[str, Any]:
 @asynccontextmanager
 async def websockets(job: Job) -> AsyncIterator[Connect]:
     from websockets.asyncio.client import connect
+    from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
-    arguments = _of_websockets(job)
+    arguments = _of_websockets(job) | {"compression": None}
+    if job.deflate:
+        memory = {"memLevel": MEMORY}
+        arguments["extensions"] = [
+            ClientPerMessageDeflateFactory(
+                client_max_window_bits=True, compress_settings=memory
+            )
+        ]
     yield lambda url: opened(connect(url, **arguments))
 
 
@@ -49,7 +57,8 @@ async def websockets(job: Job) -> AsyncIterator[Connect]:
 async def picows(job: Job) -> AsyncIterator[Connect]:
     from picows.websockets.asyncio.client import connect
 
-    arguments = _of_websockets(job)
+    compression = "deflate" if job.deflate else None
+    arguments = _of_websockets(job) | {"compression": compression}
     yield lambda url: opened(connect(url, **arguments))
 
 
@@ -78,9 +87,10 @@ async def picows_callbacks(job: Job) -> AsyncIterator[Connect]:
         loop = asyncio.get_running_loop()
 
         async def take(count: int) -> None:
-            listener.done = loop.create_future()
-            listener.left = count
-            await listener.done
+            listener.left += count  # fewer than none: some came before
+            if listener.left > 0:
+                listener.done = loop.create_future()
+                await listener.done
 
         async def recv() -> None:
             await take(1)
@@ -106,6 +116,8 @@ async def picows_callbacks(job: Job) -> AsyncIterator[Connect]:
 async def aiohttp(job: Job) -> AsyncIterator[Connect]:
     import aiohttp as library
 
+    if job.deflate and job.settings:
+        library.set_zlib_backend(import_module(job.settings["backend"]))
     context = tls_of(job)
     connector = library.TCPConnector(limit=0, ssl=True if context is None else context)
     async with library.ClientSession(connector=connector) as session:
@@ -114,7 +126,7 @@ async def aiohttp(job: Job) -> AsyncIterator[Connect]:
         async def connect(url: str) -> AsyncIterator[Session]:
             async with session.ws_connect(
                 url,
-                compress=15 if job.deflate else 0,
+                compress=WINDOW if job.deflate else 0,
                 heartbeat=job.keepalive,
                 max_msg_size=LIMIT,
             ) as ws:
