@@ -12,12 +12,17 @@ from anyio.streams.tls import TLSAttribute
 
 from ..errors import CertificateError, ConnectError, Facts, Phase, Reason
 from ..wire import Feed, Lost, Spawn, Timer, Wire
-from .sockets import text_of
+from .sockets import BUFFER_SIZE, text_of
 
 __all__ = ("TLSWire", "secure")
 
 _RECORD = 16384  # bytes of plain text in a record at most (RFC 8446, 5.1)
+_FULL = BUFFER_SIZE  # bytes of plain text from which on it is fed; a record fits above
 _AT_ONCE = 1_048_576  # bytes encrypted by one call, which can take no more than 2 GiB
+
+# Where plain text lies between decrypting and feeding. Who decrypts takes one for as
+# long: inside a feed another wire may be decrypting, in its thread or below this one.
+_BUFFERS: list[memoryview] = []
 
 
 def _nothing(_: object = None) -> None:
@@ -160,7 +165,7 @@ class TLSWire:
         self._lost = lost
         self._drained = drained
         self._started = True
-        self._decrypt(again=True)
+        self._decrypt()
         if not self._silent:
             self._inner.resume()
 
@@ -181,7 +186,7 @@ class TLSWire:
                 self._owed += data
             self._behind = True
             return False
-        taken = self._push()
+        taken = self._inner.write(self._outgoing.read())
         self._behind = not taken
         return taken
 
@@ -269,6 +274,9 @@ class TLSWire:
     def _encrypt(self, data: bytes) -> bool:
         """Make records of it; False: not before the peer has spoken, or never."""
         try:
+            if len(data) <= _AT_ONCE:
+                self._tls.write(data)
+                return True
             with memoryview(data) as view:
                 for begin in range(0, len(data), _AT_ONCE):
                     self._tls.write(view[begin : begin + _AT_ONCE])
@@ -290,37 +298,65 @@ class TLSWire:
             return self._inner.write(self._outgoing.read())
         return True
 
-    def _decrypt(self, *, again: bool = False) -> None:
+    def _decrypt(self) -> None:
         """Feed all whole records; then what ended the wire, if anything did."""
         half_closed = self._half_closed
         self._decrypting = True
-        try:
-            while (self._incoming.pending or again) and not self._silent:
-                again = False
-                data = self._tls.read(_RECORD)
-                self._news = True
-                if data:
-                    self._feed(memoryview(data))
-                else:
-                    self._hear_end()
-        except ssl.SSLWantReadError:
+        buffer = _BUFFERS.pop() if _BUFFERS else memoryview(bytearray(_FULL + _RECORD))
+        while not self._silent and self._feed_some(buffer):
             pass
-        except ssl.SSLZeroReturnError:
-            self._hear_end()
-        except ssl.SSLError as error:
-            self._failure = error
+        _BUFFERS.append(buffer)
         self._decrypting = False
         if self._half_closed and not half_closed:
             self._half_close()
-        self._pay()
-        self._push()  # answers to key updates and renegotiations, and alerts
+        if self._owed:
+            self._pay()
+        if self._outgoing.pending:  # answers to key updates and renegotiations, alerts
+            self._push()
         if self._no_more and not self._silent and self._failure is None:
             self._failure = _ragged()
-        self._tell()
+        if self._failure is not None:
+            self._tell()
+
+    def _feed_some(self, buffer: memoryview) -> bool:
+        """
+        Feed the records there are, as many in one as the buffer holds; the rest is due.
+
+        A feed costs more than a small record does.
+
+        """
+        read, incoming = self._tls.read, self._incoming
+        size = count = 0
+        more = ended = False
+        failure: ssl.SSLError | None = None
+        try:
+            while not more:
+                count = read(_RECORD, buffer[size:])  # type: ignore[assignment]
+                if not count:
+                    ended = True
+                    break
+                size += count
+                if not incoming.pending:
+                    break
+                more = size > _FULL
+        except ssl.SSLWantReadError:
+            pass  # what there is of the last record is kept within
+        except ssl.SSLZeroReturnError:
+            ended = True
+        except ssl.SSLError as error:
+            failure = error
+        if size:
+            self._news = True
+            self._feed(buffer[:size])
+        if ended and not self._silent:
+            self._hear_end()
+        if failure is not None:
+            self._failure = failure
+        return more
 
     def _hear_end(self) -> None:
         """The peer says close_notify; we may go on speaking (RFC 8446, 6.1)."""
-        self._silent = True
+        self._silent = self._news = True
         self._feed(None)
 
     def _pay(self) -> None:
