@@ -19,7 +19,7 @@ from .fleets import measure_at_once, measure_comeback, measure_idle, measure_in_
 from .job import Job
 from .messages import MEASURES, measure_messages
 
-IMPORTS = 5  # fresh interpreters for a measurement
+IMPORTS = 3  # fresh interpreters for a measurement
 FLEETS: dict[str, Any] = {
     "at-once": measure_at_once,
     "comeback": measure_comeback,

@@ -22,6 +22,7 @@ EVERYBODY = (
     "asyncio protocol",
     "blocking socket",
 )
+LEADING = EVERYBODY[:7]
 SMALL = (
     *EVERYBODY,
     "Client",
@@ -38,6 +39,7 @@ COMPRESSING = (
     "picows",
     "aiohttp",
     "aiohttp isal",
+    "aiohttp zlib-ng",
     "websockets",
 )
 LEVEL_1 = ("wsclient level 1", "wsclient[speed] level 1")
@@ -108,7 +110,7 @@ class Contest:
     size: int = 64
     tls: bool = False
     deflate: bool = False
-    seconds: float = 0.25
+    seconds: float = 0.16
     clients: int = 1
     keepalive: float | None = None
     outage: float = 0.0
@@ -214,21 +216,20 @@ def _over_tls() -> Iterator[Contest]:
         figures=("cpu", "p50"),
         **what,
     )
-    yield from _per_size(
-        SIZES,
-        "receive-tls",
-        what="receive {} texts over TLS",
-        measure="receive",
-        instead=CALLED,
-        **what,
-    )
-    yield from _per_size(
-        SIZES,
-        "send-tls",
-        what="send {} texts over TLS, each awaited",
-        measure="send",
-        **what,
-    )
+    calls: dict[str, dict[str, Any]] = {
+        "receive": {"what": "receive {} texts over TLS", "instead": CALLED},
+        "send": {"what": "send {} texts over TLS, each awaited"},
+    }
+    for measure, more in calls.items():
+        for size, said in SIZES.items():
+            yield from _per_size(
+                {size: said},
+                f"{measure}-tls",
+                measure=measure,
+                entrants=EVERYBODY if size == 1024 else LEADING,
+                **what,
+                **more,
+            )
 
 
 def _of_many_connections() -> Iterator[Contest]:
@@ -321,6 +322,7 @@ def _of_supervision() -> Iterator[Contest]:
                 what=f"receive 64 B texts with {call}, {backend}",
                 measure=measure,
                 entrants=entrants,
+                seconds=0.25,
                 repeat=3,
             )
     yield Contest(
@@ -334,6 +336,7 @@ def _of_supervision() -> Iterator[Contest]:
             "by hand, 10",
             "by hand, 10,000",
         ),
+        seconds=0.25,
         repeat=3,
     )
 

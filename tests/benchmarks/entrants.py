@@ -92,6 +92,11 @@ ENTRANTS: dict[str, Entrant] = {
         needs=("aiohttp", "isal"),
         settings={"backend": "isal.isal_zlib"},
     ),
+    "aiohttp zlib-ng": Entrant(
+        library="peers.aiohttp",
+        needs=("aiohttp", "zlib_ng"),
+        settings={"backend": "zlib_ng.zlib_ng"},
+    ),
     "websockets": Entrant(
         library="peers.websockets",
         keep="peers.keep_websockets",

@@ -82,7 +82,7 @@ async def measure_idle(job: Job, library: Library, tell: Tell) -> None:
             await group.start(_wait_in, connect, f"{job.url}/idle/0")
         await anyio.sleep(job.keepalive / 3)
         wall, cpu = time.perf_counter(), time.process_time()
-        await anyio.sleep(job.keepalive * 2)
+        await anyio.sleep(job.keepalive)
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         memory = (resident() - before) / job.clients
         tell({"memory": memory, "load": cpu / wall})

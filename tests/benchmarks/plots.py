@@ -104,7 +104,7 @@ SHEETS: dict[str, Sheet] = {
     "deflate-tls": Sheet(
         "Compressed, and over TLS",
         CPU,
-        (*LIBRARIES, *FLOORS),
+        ("wsclient", "wsclient[speed]", *LIBRARIES[1:], *FLOORS),
         (
             Panel("receive 1 KiB deflated", "receive-deflate-1KiB", "cpu"),
             Panel("send 1 KiB deflated", "send-deflate-1KiB", "cpu"),

@@ -11,6 +11,8 @@ from .results import Results, Spread
 
 __all__ = ("ahead_of_us", "goals_of", "rankings_of", "report", "run_of")
 
+ENOUGH = 5  # rounds
+
 
 def report(results: Results) -> str:
     """Write everything."""
@@ -24,11 +26,11 @@ def report(results: Results) -> str:
 
 def run_of(results: Results) -> str:
     """Say what was measured, on what."""
-    scale = "" if results.scale == 1 else f"; a trial at {results.scale:g} of the size"
-    return (
-        f"{results.versions}. {results.machine}. Medians of {results.rounds} rounds "
-        f"or more, least and most in brackets{scale}."
-    )
+    text = f"{results.versions}. {results.machine}. "
+    if results.scale != 1 or results.rounds < ENOUGH:
+        text += "**A trial, too short to judge by.** "
+    text += f"Medians, least and most in brackets; rounds: {results.rounds} or more"
+    return f"{text}, scale: {results.scale:g}."
 
 
 def rankings_of(results: Results, contests: Iterable[Contest]) -> Iterator[str]:
@@ -111,7 +113,12 @@ def _wanted(goal: Goal) -> str:
 
 
 def ahead_of_us(results: Results) -> Iterator[str]:
-    """Name for each contest the libraries that do better than our first entrant."""
+    """
+    Name for each contest the libraries that do better than our first entrant.
+
+    Who compresses less does not.
+
+    """
     for contest in CONTESTS.values():
         first, ours = contest.figures[0], contest.entrants[0]
         ahead = [
@@ -120,6 +127,12 @@ def ahead_of_us(results: Results) -> Iterator[str]:
             if not (ENTRANTS[name].ours or ENTRANTS[name].floor)
             and (ratios := results.ratios(contest.name, name, ours, first))
             and Spread.of(ratios).median < 1
+            and not _compresses_less(results, contest, name)
         ]
         if ahead:
             yield f"- {contest.what}: {', '.join(ahead)}"
+
+
+def _compresses_less(results: Results, contest: Contest, name: str) -> bool:
+    ratios = results.ratios(contest.name, name, contest.entrants[0], "ratio")
+    return bool(ratios) and round(Spread.of(ratios).median, 2) < 1

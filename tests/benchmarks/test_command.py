@@ -5,10 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 
-from .__main__ import main
+from .__main__ import SAVED, main
 from .results import Results
 from .running import ROOT
 
@@ -35,6 +36,19 @@ def test_the_command_ranks_those_who_took_part_and_says_how_the_goals_stand(
     assert rows[-1][1] == "CPU us: Client / wsclient <= 1.05"
     assert rows[-1][-1] in ("met |", "MISSED |")
     assert len(saved.read_text().splitlines()) == 3  # the run, and two entrants
+
+
+def test_the_page_and_the_plots_are_those_of_the_saved_results(tmp_path: Path) -> None:
+    docs = ROOT / "docs"
+    (tmp_path / "plots").mkdir()
+    copyfile(docs / "performance.md", tmp_path / "performance.md")
+    assert main(["--again", "--docs", str(tmp_path)]) == 0
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) > 1
+    for path in written:
+        there = docs / path.relative_to(tmp_path)
+        assert path.read_text(encoding="utf-8") == there.read_text(encoding="utf-8")
+    assert SAVED.exists()
 
 
 def test_one_contest_measured_anew_takes_its_place_among_the_others(

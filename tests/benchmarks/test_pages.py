@@ -46,6 +46,15 @@ def test_the_best_is_the_first_and_who_is_ahead_is_named() -> None:
     ]
 
 
+def test_who_compresses_less_is_not_ahead() -> None:
+    results = Results.empty(1)
+    for entrant, ratio in {"wsclient": 4.5, "aiohttp": 3.8, "picows": 4.5}.items():
+        cpu = 2e-6 if entrant == "wsclient" else 1e-6
+        results.add("send-deflate-1KiB", entrant, {"cpu": cpu, "ratio": ratio})
+    [line] = ahead_of_us(results)
+    assert line.endswith("each awaited: picows (0.50)")
+
+
 @pytest.mark.parametrize("name", SHEETS)
 def test_a_plot_is_an_image_also_of_little(name: str) -> None:
     image = ElementTree.fromstring(draw(SHEETS[name], found()))

@@ -8,7 +8,7 @@ import random
 __all__ = ("CYCLE", "DIFFERENT", "json_texts", "plain_texts", "topic_texts")
 
 DIFFERENT = 500  # texts at most, and fewer of long ones; no window holds them all
-TOGETHER = 1 << 21  # bytes of them, about
+TOGETHER = 1 << 20  # bytes of them, about
 CYCLE = 10_000  # messages that the peer sends when it is asked, to all topics in turn
 
 
@@ -20,7 +20,7 @@ def json_texts(size: int) -> list[str]:
     """Make trades of a market, as many in a text as ``size`` bytes hold."""
     dice = random.Random(1)
     texts = []
-    for number in range(max(4, min(DIFFERENT, TOGETHER // size))):
+    for number in range(max(2, min(DIFFERENT, TOGETHER // size))):
         parts = ['{"channel":"trades","data":[']
         length = 0
         while length < size:

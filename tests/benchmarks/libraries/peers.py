@@ -70,11 +70,21 @@ async def picows_callbacks(job: Job) -> AsyncIterator[Connect]:
         left = 0
         done: asyncio.Future[None]
 
+        def __init__(self) -> None:
+            self.writable = asyncio.Event()
+            self.writable.set()
+
         def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
             frame.get_payload_as_utf8_text()
             self.left -= 1
             if self.left == 0:
                 self.done.set_result(None)
+
+        def pause_writing(self) -> None:
+            self.writable.clear()
+
+        def resume_writing(self) -> None:
+            self.writable.set()
 
     context = tls_of(job)
 
@@ -97,11 +107,14 @@ async def picows_callbacks(job: Job) -> AsyncIterator[Connect]:
 
         async def send(text: str) -> None:
             transport.send(WSMsgType.TEXT, text.encode())
+            if not listener.writable.is_set():
+                await listener.writable.wait()
 
         async def send_many(messages: list[bytes]) -> None:
             for message in messages:
                 transport.send(WSMsgType.TEXT, message)
-            await asyncio.sleep(0)
+            if not listener.writable.is_set():
+                await listener.writable.wait()
 
         def prepare(texts: list[str]) -> list[bytes]:
             return [text.encode() for text in texts]
