@@ -110,7 +110,7 @@ class Contest:
     size: int = 64
     tls: bool = False
     deflate: bool = False
-    seconds: float = 0.16
+    seconds: float = 0.14
     clients: int = 1
     keepalive: float | None = None
     outage: float = 0.0
@@ -292,19 +292,20 @@ def _of_coming_back() -> Iterator[Contest]:
     what: dict[str, Any] = {
         "group": "Coming back",
         "measure": "comeback",
-        "entrants": ("Client", "Client trio", "picows", "websockets"),
         "figures": ("t95", "t50", "t100", "share", "late", "cpu_ms"),
         "clients": 500,
     }
     yield Contest(
         name="drop",
         what="500 clients come back after a drop, ours with FullJitter(base=0.1)",
+        entrants=("Client", "Client trio", "picows", "websockets"),
         settings={"base": 0.1},
         **what,
     )
     yield Contest(
         name="outage",
         what="500 clients come back after an outage of 2 s",
+        entrants=("Client", "picows", "websockets"),
         outage=2,
         **what,
     )
