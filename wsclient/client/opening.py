@@ -39,6 +39,9 @@ __all__ = ("URL", "HeaderValues", "Headers", "Opening", "takes_one")
 
 T = TypeVar("T")
 
+_Written = tuple[URI, Endpoint, bytes]
+"""Where a request goes, the endpoint that takes its answer, and itself."""
+
 HeaderValues = Mapping[str, str] | Sequence[tuple[str, str]]
 Headers = HeaderValues | Callable[[Attempt], HeaderValues | Awaitable[HeaderValues]]
 """Extra request headers, or who is asked for them at each attempt."""
@@ -104,20 +107,29 @@ class Opening:
         self._new_connection = partial(
             Connection, timeouts=timeouts, limits=limits, uniform=uniform
         )
-        self._rehearse()
+        self._first: _Written | None = self._rehearse()
 
-    def _rehearse(self) -> None:
-        """Write a request for nobody: what is wrong with one is told at the call."""
+    def _rehearse(self) -> _Written | None:
+        """
+        Write a request at the call, which tells what is wrong with one.
+
+        It is that of the first attempt, unless a provider has a say in it.
+
+        """
         url = "ws://localhost/" if callable(self._url) else self._url
         uri = parse_uri(url)
         if not callable(self._url):
             self._check_tls_is_used(uri)
-        self._new_endpoint(random=bytes).connect(
-            uri,
-            headers=() if callable(self._headers) else _pairs(self._headers),
-            origin=self._origin,
-            user_agent=self._user_agent,
+        headers = () if callable(self._headers) else _pairs(self._headers)
+        written = self._write(uri, headers)
+        return None if self.has_provider else written
+
+    def _write(self, uri: URI, headers: Sequence[tuple[str, str]]) -> _Written:
+        endpoint = self._new_endpoint()
+        request = endpoint.connect(
+            uri, headers=headers, origin=self._origin, user_agent=self._user_agent
         )
+        return uri, endpoint, request
 
     def _check_tls_is_used(self, uri: URI) -> None:
         if self._tls is not None and not uri.secure:
@@ -160,20 +172,24 @@ class Opening:
         raise run.rejection() or AttemptTimeout(run.facts(Reason.OPEN_TIMEOUT, detail))
 
     async def _open(self, attempt: Attempt, name: str, run: _Run) -> Connection:
-        uri = parse_uri(await self._ask("url", self._url, attempt))
-        self._check_tls_is_used(uri)
-        headers = _pairs(await self._ask("headers", self._headers, attempt))
+        uri, endpoint, request = self._first or await self._asked(attempt)
+        self._first = None
         run.host = uri.authority
         wire = run.wire = await self._dial_to(uri, run)
         run.phase = Phase.UPGRADE
-        endpoint = run.endpoint = self._new_endpoint()
-        request = endpoint.connect(
-            uri, headers=headers, origin=self._origin, user_agent=self._user_agent
-        )
+        run.endpoint = endpoint
         # Now: with the last record of the TLS handshake more may have come.
         connection = self._new_connection(wire, endpoint, host=uri.authority, name=name)
         await connection.open(request)
         return connection
+
+    async def _asked(self, attempt: Attempt) -> _Written:
+        """Write the request of an attempt, whose providers are asked now."""
+        uri = parse_uri(await self._ask("url", self._url, attempt))
+        self._check_tls_is_used(uri)
+        return self._write(
+            uri, _pairs(await self._ask("headers", self._headers, attempt))
+        )
 
     async def _dial_to(self, uri: URI, run: _Run) -> Wire:
         if self._dial is None:
