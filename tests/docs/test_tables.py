@@ -25,7 +25,15 @@ from wsclient.errors import (
     Initiator,
     Phase,
 )
-from wsclient.supervisor import backoff, flow, inbox, judge, outbox, policy, supervisor
+from wsclient.supervisor import (
+    backlog,
+    backoff,
+    flow,
+    judge,
+    outbox,
+    policy,
+    supervisor,
+)
 from wsclient.supervisor.lifecycle import TABLE, Input, State
 from wsclient.supervisor.seam import Kind
 from wsclient.transport.dial import STAGGER
@@ -242,7 +250,7 @@ NUMBERS = {
     "attempts and lives that an error remembers": judge.HISTORY,
     "events that an observer may be behind": supervisor.EVENTS,
     "replies of a subprotocol that may wait to be sent": outbox.MAX_REPLIES,
-    "gaps in one queue before neighbours are told as one": inbox.MAX_GAPS,
+    "gaps in one queue before neighbours are told as one": backlog.MAX_GAPS,
     "seconds until the next address of a host is tried too": STAGGER,
     "seconds for the peer to end TCP after both Close frames": life.LINGER,
 }
