@@ -13,7 +13,11 @@ __all__ = ("Queue", "Wire", "lost", "offline")
 
 
 class Queue(Inbox[Any]):
-    """An inbox with everything that it needs around it."""
+    """An inbox with everything that it needs around it, or what another has."""
+
+    reading: Reading
+    bounds: Bounds
+    pace: Pace
 
     def __init__(
         self,
@@ -22,11 +26,12 @@ class Queue(Inbox[Any]):
         max_bytes: int = 1000,
         total: int = 10_000,
         plain: bool = False,
+        beside: Queue | None = None,
     ) -> None:
-        self.reading = Reading(lambda: None)
+        self.reading = beside.reading if beside else Reading(lambda: None)
         self.reading.generation = 7
-        self.bounds = Bounds(total, self.reading)
-        self.pace = Pace()
+        self.bounds = beside.bounds if beside else Bounds(total, self.reading)
+        self.pace = beside.pace if beside else Pace()
         super().__init__(
             "the queue",
             overflow=overflow,

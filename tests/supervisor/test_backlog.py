@@ -264,6 +264,13 @@ async def test_behind_the_fence_a_sink_is_inert() -> None:
     assert queue.count() == 0
 
 
+def taken(queue: Queue) -> Any:
+    """Take what may be taken without a look."""
+    with pytest.raises(StopIteration) as taking:
+        anext(queue).send(None)
+    return taking.value.value
+
+
 @given(st.data())
 def test_every_put_is_read_or_told(data: st.DataObject) -> None:
     """Whatever happens in whatever order: read + lost == put, in order, bounded."""
@@ -272,7 +279,7 @@ def test_every_put_is_read_or_told(data: st.DataObject) -> None:
     queue = Queue(overflow, max_messages=bound, max_bytes=6)
     found: list[Any] = []
     number = 0
-    for what in data.draw(st.lists(st.sampled_from("pppgrrq"), max_size=60)):
+    for what in data.draw(st.lists(st.sampled_from("pppgrrrrqs"), max_size=60)):
         if what == "p":
             queue.puts(number, size=data.draw(st.integers(1, 8)))
             number += 1
@@ -280,6 +287,10 @@ def test_every_put_is_read_or_told(data: st.DataObject) -> None:
             queue.add_gap(lost(0, Reason.LOCAL))
         elif what == "q":
             queue.add_gap(offline(number))
+        elif what == "s":
+            queue.pace.waited()
+        elif queue._granted:
+            found.append(taken(queue))
         elif queue._items:
             found.append(queue._take())
         elif queue._later:
@@ -288,6 +299,7 @@ def test_every_put_is_read_or_told(data: st.DataObject) -> None:
         assert queue._bytes == queue.bounds.total
     while queue._items or queue._later:
         found.append(queue._take() if queue._items else queue._to_next_gap())
+    queue.pace.settle()
     items = [item for item in found if not isinstance(item, Gap)]
     assert items == sorted(items)
     assert queue.bounds.total == 0

@@ -60,15 +60,19 @@ def test_the_common_bound_holds_until_half_is_read() -> None:
 async def test_a_checkpoint_is_due_every_so_many_calls() -> None:
     pace = Pace()
     pace.left = 0
+    assert pace.due()
     await pace.checkpoint()
+    pace.waited()
     assert pace.left == TURNS == 32
+    assert not pace.due()
+    assert pace.left == TURNS - 1
 
 
 async def test_while_guarded_no_call_takes_the_short_way() -> None:
     pace = Pace()
     pace.guard(True)
     assert pace.left == 0
-    await pace.checkpoint()
+    await pace.breathe()
     assert pace.left == 0
     pace.guard(False)
     assert pace.left == TURNS

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wsclient.errors import (
     ArgumentError,
@@ -15,7 +19,7 @@ from wsclient.errors import (
     Reason,
     ReceiveTimeout,
 )
-from wsclient.supervisor.flow import Flow, Overflow
+from wsclient.supervisor.flow import TURNS, Flow, Overflow
 from wsclient.supervisor.seam import Gap
 
 from .clients import settle
@@ -30,6 +34,7 @@ async def test_items_come_in_order_by_every_way_of_receiving() -> None:
     assert await queue.receive() == 3
     assert await queue.recv(timeout=1) == 4
     assert await anext(queue.with_gaps()) == 5
+    queue.pace.settle()
     assert queue.bounds.total == 0
     assert aiter(queue) is queue
     assert aiter(queue.with_gaps()) is not None
@@ -238,3 +243,62 @@ async def test_many_whole_messages_tell_their_own_sizes() -> None:
     assert await queue.recv_many() == ["a", "bc", "def"]
     assert not queue.reading.holders
     assert queue.count() == 0
+
+
+# Calls that are granted in advance.
+
+
+@given(st.lists(st.tuples(st.sampled_from("abgms"), st.integers(1, 40)), max_size=20))
+def test_of_all_calls_together_every_so_many_is_a_checkpoint(
+    runs: list[tuple[str, int]],
+) -> None:
+    one = Queue(max_messages=5000, max_bytes=5000)
+    other = Queue(max_messages=5000, max_bytes=5000, beside=one)
+    for queue in one, other:
+        queue.puts(*range(2000))
+    without = 0
+
+    async def checkpoint() -> None:
+        nonlocal without
+        without = -1  # the call that it is part of is none that did not wait
+
+    one.pace.checkpoint = checkpoint
+    calls: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
+        "a": one.recv,
+        "b": other.__anext__,
+        "g": one.with_gaps().__anext__,
+        "m": partial(other.recv_many, 2),
+        "s": one.pace.breathe,
+    }
+    for what, times in runs:
+        for _ in range(times):
+            with pytest.raises(StopIteration):
+                calls[what]().send(None)
+            without += 1
+            assert without <= TURNS
+
+
+async def test_what_was_taken_in_advance_is_no_longer_in_the_way_of_others() -> None:
+    """The bytes of all queues are counted when a bound seems to be reached."""
+    one = Queue(max_messages=10, total=10)
+    other = Queue(beside=one)
+    one.puts(*range(8))
+    assert [await one.recv() for _ in range(6)] == [*range(6)]
+    assert one.bounds.total > 2
+    other.puts(*range(4))
+    assert one.bounds.total == 6
+    assert not one.reading.holders
+    assert [await one.recv(), await anext(one)] == [6, 7]
+
+
+async def test_what_is_full_is_noticed_as_soon_as_half_of_it_is_read() -> None:
+    queue = Queue(Overflow.PAUSE, max_messages=8, plain=True)
+    sink = queue.sink(Wire(), Flow(0.0), timed=False)  # type: ignore[arg-type]
+    sink(list("abcdef"))
+    assert [await queue.recv() for _ in range(2)] == ["a", "b"]  # the rest is granted
+    sink(list("ghij"))
+    assert queue.reading.holders
+    assert [await queue.recv() for _ in range(3)] == ["c", "d", "e"]
+    assert queue.reading.holders
+    assert await queue.recv() == "f"
+    assert not queue.reading.holders

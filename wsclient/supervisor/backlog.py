@@ -39,6 +39,7 @@ class Backlog(Generic[T]):
         "_bytes",
         "_end",
         "_floor",
+        "_granted",
         "_held",
         "_items",
         "_later",
@@ -89,6 +90,7 @@ class Backlog(Generic[T]):
         self._limit = max_messages
         self._bytes = 0  # of messages at most: what is taken is subtracted when counted
         self._floor = 0  # with more unread than this, taking one is no more than that
+        self._granted = 0  # items that may be taken without a look; none beyond _items
         self._held = False
         self._at_hand = False  # the reader is letting others run, and comes back
         self._waiting: Wake | None = None
@@ -117,8 +119,10 @@ class Backlog(Generic[T]):
             if not self._items and tail is self._items:
                 self._bytes = 0
             tail += messages  # type: ignore[arg-type]
-            flow.received += len(messages)
-            self._bytes = size = self._bytes + sum(map(len, messages))
+            count = len(messages)
+            flow.received += count
+            size = len(messages[0]) if count == 1 else sum(map(len, messages))
+            self._bytes = size = self._bytes + size
             if self._waiting is not None:
                 self._waiting.set()
             if (size >= self._max_bytes or len(tail) >= self._limit) and self.is_full():
@@ -154,6 +158,7 @@ class Backlog(Generic[T]):
             if self._waiting is not None:
                 self._waiting.set()
         else:
+            self._pace.settle(now)
             for item, size in zip(items, sizes, strict=True):
                 self._put(item, size, now)
 
@@ -202,6 +207,7 @@ class Backlog(Generic[T]):
 
     def hold(self, now: float) -> None:
         """Keep the connection from reading until half of this has been read."""
+        self._pace.settle(now)  # from now on it matters what is taken
         if self._sizes is None:
             self._floor = self._count_half() + 1
         if not self._held:
@@ -325,6 +331,13 @@ class Backlog(Generic[T]):
                 self._waiting.set()
 
     # What is taken away.
+
+    def settle(self, granted: int, now: float | None) -> int:
+        """Count what was taken of what was granted; return how many were not."""
+        unused, self._granted = self._granted, 0
+        if (sizes := self._sizes) is not None:
+            self._took(sum([sizes.popleft() for _ in range(granted - unused)]), now)
+        return unused
 
     def _took(self, size: int, now: float | None = None) -> None:
         self._bytes -= size

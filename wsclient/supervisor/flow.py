@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 from math import inf
+from typing import Protocol
 
 import anyio
-import anyio.lowlevel
 
+from ..tasks import Checkpoint, checkpoint_here
 from .wake import Wake, waker_here
 
 __all__ = ("Bounds", "Flow", "Overflow", "Pace", "Reading")
@@ -29,6 +30,14 @@ class Overflow(StrEnum):
     PAUSE = "pause"
 
 
+class Taker(Protocol):
+    """A queue that may be granted calls."""
+
+    def settle(self, granted: int, now: float | None) -> int:
+        """Count what was taken of so many; return how many were not."""
+        ...
+
+
 class Pace:
     """
     Counts the calls that did not wait, sends and receives together.
@@ -36,12 +45,20 @@ class Pace:
     ``left`` is how many more may do so before one has to be a checkpoint. While
     ``guarded`` there is none left, so that every call takes the way that checks.
 
+    The queue that was read last, ``taker``, may be granted some of these in advance and
+    counts them by itself. There is one grant at a time: of ``granted`` calls, which
+    :meth:`settle` ends.
+
     """
 
-    __slots__ = ("_waker", "guarded", "left")
+    __slots__ = ("_waker", "checkpoint", "granted", "guarded", "left", "taker")
 
     def __init__(self) -> None:
+        self.checkpoint: Checkpoint = self._first_checkpoint
+        """Lets the others run; who has awaited it tells it by :meth:`waited`."""
         self._waker: Callable[[], Wake] | None = None
+        self.taker: Taker | None = None
+        self.granted = 0
         self.left = TURNS
         self.guarded = False
 
@@ -52,6 +69,8 @@ class Pace:
 
     def waited(self) -> None:
         """A call has let the others run."""
+        if self.granted:
+            self.settle()
         self.left = 0 if self.guarded else TURNS
 
     def wake(self) -> Wake:
@@ -60,17 +79,37 @@ class Pace:
             self._waker = waker_here()
         return self._waker()
 
-    async def breathe(self) -> None:
-        """Be one of the calls that did not wait: let the others run if it is time."""
+    def due(self) -> bool:
+        """Count a call that does not wait; return whether it must be a checkpoint."""
+        if not self.left and self.granted:
+            self.settle()
         if self.left:
             self.left -= 1
-        else:
-            await self.checkpoint()
+            return False
+        return True
 
-    async def checkpoint(self) -> None:
-        """Let the others run."""
-        await anyio.lowlevel.checkpoint()
-        self.waited()
+    async def breathe(self) -> None:
+        """Be one of the calls that did not wait: let the others run if it is time."""
+        if self.due():
+            await self.checkpoint()
+            self.waited()
+
+    async def _first_checkpoint(self) -> None:
+        self.checkpoint = checkpoint_here()
+        await self.checkpoint()
+
+    def grant(self, most: int) -> int:
+        """Let the taker count the next calls, so many at most; return how many."""
+        self.granted = granted = min(most, self.left)
+        self.left -= granted
+        return granted
+
+    def settle(self, now: float | None = None) -> None:
+        """Have back what was granted and is not used."""
+        granted, self.granted = self.granted, 0
+        if granted:
+            assert self.taker is not None
+            self.left += self.taker.settle(granted, now)
 
 
 class Flow:

@@ -35,18 +35,18 @@ class Inbox(Backlog[T]):
 
     async def __anext__(self) -> T:
         """Return the next item; cancelling loses nothing."""
+        if self._granted:
+            self._granted -= 1
+            return self._items.popleft()
         pace = self._pace
         if len(self._items) > self._floor and pace.left:
             pace.left -= 1
-            item = self._items.popleft()
-            if self._sizes is not None:
-                self._took(self._sizes.popleft())
-            return item
+            return self._take()
         return await self._next(ends=True)
 
     async def receive(self) -> T:
         """Return the next item, as anyio's object streams do; see :meth:`recv`."""
-        return await self._next(ends=False)
+        return await self.recv()
 
     async def recv(self, timeout: float | None = None) -> T:
         """
@@ -63,13 +63,13 @@ class Inbox(Backlog[T]):
 
         """
         if timeout is None:
+            if self._granted:
+                self._granted -= 1
+                return self._items.popleft()
             pace = self._pace
             if len(self._items) > self._floor and pace.left:
                 pace.left -= 1
-                item = self._items.popleft()
-                if self._sizes is not None:
-                    self._took(self._sizes.popleft())
-                return item
+                return self._take()
             return await self._next(ends=False)
         seconds = check_timeout("timeout", timeout)
         await self._turn()
@@ -96,6 +96,7 @@ class Inbox(Backlog[T]):
         if max_messages is not None:
             whole_number("max_messages", max_messages)
         first = await self.recv(timeout)
+        self._pace.settle()
         items = self._items
         if max_messages is None or max_messages > len(items):
             more = [*items]
@@ -112,9 +113,12 @@ class Inbox(Backlog[T]):
 
     async def _next(self, *, ends: bool) -> T:
         await self._turn()
-        return await self._wait(ends=ends)
+        return self._take() if self._items else await self._wait(ends=ends)
 
     async def _next_or_gap(self) -> T | Gap:
+        if self._granted:
+            self._granted -= 1
+            return self._items.popleft()
         await self._turn()
         await self._something(ends=True)
         return self._take() if self._items else self._to_next_gap()
@@ -122,15 +126,14 @@ class Inbox(Backlog[T]):
     async def _turn(self) -> None:
         """Be a checkpoint if it is time for one; raise if receiving is not allowed."""
         self.check()
-        if self._items or self._later:
-            if self._pace.left:
-                self._pace.left -= 1
-            else:
-                self._at_hand = True
-                try:
-                    await self._pace.checkpoint()
-                finally:
-                    self._at_hand = False
+        pace = self._pace
+        if (self._items or self._later) and pace.due():
+            self._at_hand = True
+            try:
+                await pace.checkpoint()
+            finally:
+                self._at_hand = False
+            pace.waited()
 
     async def _wait(self, *, ends: bool) -> T:
         while True:
@@ -160,9 +163,22 @@ class Inbox(Backlog[T]):
             self._pace.waited()
 
     def _take(self) -> T:
-        """Take what is there; the twin of what iteration does inline."""
+        """Take what is there; who does so again and again is granted what follows."""
+        pace = self._pace
+        again = pace.taker is self
+        if pace.granted:
+            pace.settle()
         item = self._items.popleft()
-        self._took(0 if self._sizes is None else self._sizes.popleft())
+        if self._sizes is not None:
+            self._took(self._sizes.popleft())
+        elif self._held:
+            self._took(0)
+        if not again:
+            pace.taker = self
+        elif self._sizes is None or self._reading.since is None:
+            some = len(self._items) - self._floor
+            if some > 0:
+                self._granted = pace.grant(some)
         return item
 
 

@@ -37,7 +37,7 @@ class Reader(Generic[T]):
         """Return the next item, as anyio's object streams do; see :meth:`recv`."""
         return self._inbox.receive()
 
-    def recv(self, timeout: float | None = None) -> Coroutine[object, object, T]:
+    async def recv(self, timeout: float | None = None) -> T:
         """
         Return the next item, waiting at most ``timeout`` seconds for it.
 
@@ -53,7 +53,11 @@ class Reader(Generic[T]):
                 ``on_connect`` or hello.
 
         """
-        return self._inbox.recv(timeout)
+        inbox = self._inbox
+        if inbox._granted and timeout is None:  # as it does, one call sooner
+            inbox._granted -= 1
+            return inbox._items.popleft()
+        return await inbox.recv(timeout)
 
     def recv_many(
         self, max_messages: int | None = None, timeout: float | None = None

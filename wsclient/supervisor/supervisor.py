@@ -422,7 +422,7 @@ class Supervisor(Reader[T]):
             if self._pace.left:
                 self._pace.left -= 1
             else:
-                await self._pace.checkpoint()
+                await self._pace.breathe()
             return SENT
         return await self._sender.leaving(link, item, WhenDown(when_down))
 
