@@ -6,6 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
+from typing import Any
 
 import anyio
 from anyio.lowlevel import current_token
@@ -33,9 +34,10 @@ def current_task_here() -> Callable[[], object]:
     """Return what tells the task that runs on this asyncio loop; None: a callback."""
     from asyncio import current_task, get_running_loop, tasks
 
+    look: Callable[[Any], object] = current_task
     if sys.version_info < (3, 12):  # a function in Python, which looks there
-        return partial(tasks._current_tasks.get, get_running_loop())  # type: ignore[attr-defined]
-    return partial(current_task, get_running_loop())
+        look = tasks._current_tasks.get  # type: ignore[attr-defined]
+    return partial(look, get_running_loop())
 
 
 class OwnedTasks:

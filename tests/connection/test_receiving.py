@@ -42,6 +42,14 @@ async def test_a_timeout_of_nothing_takes_what_has_arrived(pushed: bool) -> None
             assert await ws.recv(timeout=0) == f"{number}"
 
 
+async def test_a_timeout_of_nothing_tells_an_end_that_has_come(pushed: bool) -> None:
+    async with connected(pushed) as (ws, peer), ws:
+        peer.gone = True
+        peer.wire.finish()
+        with pytest.raises(ConnectionLost):
+            await ws.recv(timeout=0)
+
+
 async def test_polling_is_heard_beside_who_pumps(pushed: bool) -> None:
     async with connected(pushed) as (ws, peer), ws, anyio.create_task_group() as group:
         group.start_soon(ws.wait_ended)

@@ -151,9 +151,9 @@ class Receiving(Reading):
         if self._facts is None and not (self._queue or self._parts):
             self._read_now(READABLE)  # that has arrived in time
         if not (self._queue or self._parts):
-            if (error := self.ended) is not None:
-                raise error
-            raise ReceiveTimeout(f"no message from {self._host} within {timeout} s")
+            raise self.ended or ReceiveTimeout(
+                f"no message from {self._host} within {timeout} s"
+            )
 
     def _took(self) -> None:
         """Read on if it is time; then grant what may be taken without a look."""
