@@ -152,6 +152,15 @@ class MessageReader:
             Violation: the peer broke a rule; what was good before is in ``events``.
 
         """
+        uneventful = self._delivery is self._next is _WHOLE
+        if self._due or self.held:
+            uneventful = False
+            self._go_on(events)
+        elif self._remaining and data:
+            # What goes on with a frame is copied by itself: it may be all there is.
+            size = min(self._remaining, len(data))
+            self._take(bytes(data[:size]), 0, events)
+            data = data[size:]
         if self._tail:
             data = self._tail + data
             self._tail = b""
@@ -159,10 +168,6 @@ class MessageReader:
             data = bytes(data)
         position = 0
         end = len(data)
-        uneventful = self._delivery is self._next is _WHOLE
-        if self._due or self.held:
-            uneventful = False
-            self._go_on(events)
         while position < end and not self.held and self.close is None:
             if self._remaining:
                 position = self._take(data, position, events)
@@ -308,7 +313,8 @@ class MessageReader:
                 payload += chunk
                 self._stop_at_oversized("a compressed message")
                 return
-        if last and not payload:
+        had = len(payload)
+        if last and not had:
             message: bytes | bytearray = chunk
         else:
             payload += chunk
@@ -316,6 +322,8 @@ class MessageReader:
         if last:
             events.append(message.decode() if self._text else bytes(message))
             self._payload = None
+        elif self._text and self._checked == had and chunk.isascii():
+            self._checked += len(chunk)
         elif self._text:
             # 8.1: fail as soon as no continuation could make it UTF-8.
             unchecked = payload[self._checked :]
