@@ -17,15 +17,17 @@ ROOMS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "wire": frozenset(),
     "tasks": frozenset(),
+    "attempt": frozenset({"errors"}),
     "protocol": frozenset({"errors"}),
     "transport": frozenset({"errors", "wire"}),
     "connection": frozenset({"protocol", "errors", "wire", "tasks"}),
-    "supervisor": frozenset({"errors", "tasks"}),
+    "supervisor": frozenset({"errors", "attempt", "tasks"}),
     "subprotocols": frozenset({"errors", "supervisor"}),
     "client": frozenset(
         {
             "errors",
             "wire",
+            "attempt",
             "protocol",
             "transport",
             "connection",

@@ -66,7 +66,9 @@ def loaded_by(statement: str) -> set[str]:
         "ssl",
         "trio",
         "rich",
+        "tenacity",
         "wsclient.server",
+        "wsclient.supervisor",
         "wsclient.testing",
         "wsclient.transport",
     )
@@ -77,5 +79,18 @@ def loaded_by(statement: str) -> set[str]:
     return set(run.stdout.split())
 
 
-def test_importing_the_client_loads_no_server_no_tls_no_trio() -> None:
-    assert loaded_by("import wsclient") <= loaded_by("import anyio, tenacity, h11")
+def test_one_connection_loads_no_supervisor_no_server_no_tls_no_trio() -> None:
+    libraries = loaded_by("import anyio, h11")
+    assert loaded_by("import wsclient; wsclient.connect") <= libraries
+
+
+def test_a_client_loads_no_server_no_tls_no_trio() -> None:
+    libraries = loaded_by("import anyio, tenacity, h11")
+    loaded = loaded_by("import wsclient; wsclient.Client")
+    assert loaded - libraries == {"wsclient.supervisor"}
+
+
+def test_who_looks_around_sees_what_is_not_loaded_yet() -> None:
+    code = "import wsclient; print(*set(wsclient.__all__) - set(dir(wsclient)))"
+    missing = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert missing == "\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from .client import Client, connect
+from .client import connect
 from .connection import Connection, MessageStream
 from .errors import (
     ArgumentError,
@@ -36,34 +36,6 @@ from .errors import (
     WouldBlock,
 )
 from .protocol import CODEC, CloseCode, Deflate, Limits, Request
-from .subprotocols import Base, JsonTopics, Plain
-from .supervisor import (
-    Ack,
-    Attempt,
-    AttemptFailed,
-    Attempting,
-    Conversation,
-    Fatal,
-    Fate,
-    FullJitter,
-    Gap,
-    Kind,
-    LifeEnded,
-    Outcome,
-    Position,
-    Proven,
-    Receipt,
-    Refused,
-    Reply,
-    Retry,
-    State,
-    StateChanged,
-    Stats,
-    Subprotocol,
-    Subscription,
-    Topic,
-    classify_default,
-)
 
 __version__ = "0.1.0"
 
@@ -145,20 +117,53 @@ __all__ = (
     "WouldBlock",
 )
 
-# Names whose rooms are loaded when first asked for: a client needs no server.
-_LAZY = {
-    "serve": "server",
-    "Server": "server",
-    "HTTPResponse": "server",
-    "Request": "server",
-    "cookies": "server",
-    "testing": "testing",
+# Names whose rooms are loaded when first asked for: one connection needs no supervisor,
+# a client needs no server.
+_LATER = {
+    "client.client": {"Client"},
+    "server": {"HTTPResponse", "Server", "cookies", "serve"},
+    "subprotocols": {"Base", "JsonTopics", "Plain"},
+    "supervisor": {
+        "Ack",
+        "Attempt",
+        "AttemptFailed",
+        "Attempting",
+        "Conversation",
+        "Fatal",
+        "Fate",
+        "FullJitter",
+        "Gap",
+        "Kind",
+        "LifeEnded",
+        "Outcome",
+        "Position",
+        "Proven",
+        "Receipt",
+        "Refused",
+        "Reply",
+        "Retry",
+        "State",
+        "StateChanged",
+        "Stats",
+        "Subprotocol",
+        "Subscription",
+        "Topic",
+        "classify_default",
+    },
+    "testing": {"testing"},
 }
 
 
 def __getattr__(name: str) -> object:
-    room = _LAZY.get(name)
-    if room is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f".{room}", __name__)
-    return module if name == room else getattr(module, name)
+    """Load what is asked for and nothing else."""
+    for home, names in _LATER.items():
+        if name in names:
+            module = import_module(f".{home}", __name__)
+            found = module if name == home else getattr(module, name)
+            globals()[name] = found  # from now on it is found at once
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,7 +1,7 @@
 """The face as type checkers see it: the lazy names too."""
 
-from .client import Client as Client
 from .client import connect as connect
+from .client.client import Client as Client
 from .connection import Connection as Connection
 from .connection import MessageStream as MessageStream
 from .errors import ArgumentError as ArgumentError

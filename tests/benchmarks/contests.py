@@ -276,6 +276,8 @@ def _of_many_connections() -> Iterator[Contest]:
         measure="import",
         entrants=(
             "wsclient",
+            "wsclient and its loop",
+            "Client",
             "picows",
             "picows callbacks",
             "aiohttp",

@@ -45,7 +45,16 @@ ENTRANTS: dict[str, Entrant] = {
     "wsclient": Entrant(
         library="ours.connection", statement="import wsclient; wsclient.connect"
     ),
-    "Client": Entrant(library="ours.client", keep="ours.keep"),
+    # An event loop is loaded with the first connection: here it is counted too.
+    "wsclient and its loop": Entrant(
+        library="ours.connection",
+        statement="import asyncio, wsclient.transport.asyncio; wsclient.connect",
+    ),
+    "Client": Entrant(
+        library="ours.client",
+        keep="ours.keep",
+        statement="import wsclient; wsclient.Client",
+    ),
     "wsclient uvloop": Entrant(
         library="ours.connection", loop="uvloop", needs=("uvloop",)
     ),

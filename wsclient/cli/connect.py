@@ -11,7 +11,8 @@ from contextlib import suppress
 import anyio
 from anyio.abc import TaskStatus
 
-from ..client import Client, connect
+from ..client import connect
+from ..client.client import Client
 from ..client.connect import Connecting
 from ..connection import Connection
 from ..errors import (

@@ -12,7 +12,7 @@ from random import Random
 
 import anyio
 
-from ..client import Client
+from ..client.client import Client
 from ..errors import WebSocketError
 from ..subprotocols import JsonTopics
 from ..supervisor import (

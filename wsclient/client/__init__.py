@@ -1,6 +1,10 @@
-"""What users hold: one connection, or one that comes back."""
+"""
+What users hold: one connection, or one that comes back.
 
-from .client import Client
+The latter is in :mod:`.client`: who needs one connection need not load the supervisor.
+
+"""
+
 from .connect import connect
 
-__all__ = ("Client", "connect")
+__all__ = ("connect",)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
+from ..attempt import Attempt
 from ..connection import DICE, Connection, Dice, Timeouts, bytes_of
 from ..errors import ConcurrencyError
 from ..protocol import Deflate, Limits, deflate_of
-from ..supervisor import Attempt
 from ..wire import Dial
 from .opening import Headers, Opening
 

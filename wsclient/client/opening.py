@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import anyio
 
+from ..attempt import Attempt
 from ..connection import Connection, Timeouts
 from ..errors import (
     ArgumentError,
@@ -32,7 +33,6 @@ from ..protocol import (
     check_header,
     parse_uri,
 )
-from ..supervisor.seam import Attempt
 from ..wire import Dial, Wire
 
 __all__ = ("URL", "HeaderValues", "Headers", "Opening", "takes_one")

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from ...client import Client
+from ...client.client import Client
 from ...errors import (
     MaybeSent,
     NotSent,

@@ -12,7 +12,7 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from ...client import Client
+from ...client.client import Client
 from ...errors import ConnectionClosed, GaveUp, WebSocketError
 from ...subprotocols import JsonTopics
 from ...supervisor import FullJitter
