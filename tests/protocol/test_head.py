@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wsclient.protocol import Limits
-from wsclient.protocol.head import BadHead, HeadReader
+from wsclient.protocol.head import (
+    BadHead,
+    HeadReader,
+    decoded,
+    kept,
+    maybe_read_upgrade,
+)
 
 FIRST = b"GET / HTTP/1.1\r\n"
 
@@ -141,3 +148,68 @@ def test_what_is_read_or_refused_does_not_depend_on_the_split(
     data = b"".join(parts)
     edges = [cut for cut in cuts if cut < len(data)]
     assert read(data, limits, *edges) == in_two_ways(data, limits)
+
+
+USUAL = (
+    b"HTTP/1.1 101 Switching Protocols\r\n"
+    b"Upgrade: websocket\r\n"
+    b"Connection:Upgrade \r\n"
+    b"X-Empty:\r\n"
+    b"Date: Mon, 23 Nov 2026 08:00:00 GMT\r\n"
+    b"\r\n"
+)
+
+
+def test_a_101_as_servers_spell_it_is_read_at_once() -> None:
+    assert maybe_read_upgrade(USUAL) == [
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("X-Empty", ""),
+        ("Date", "Mon, 23 Nov 2026 08:00:00 GMT"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("usual", "unusual"),
+    [
+        (b"HTTP/1.1", b"HTTP/1.0"),
+        (b"101", b"200"),
+        (b" Switching Protocols", b""),
+        (b"\r\n", b"\n"),
+        (b"X-Empty:", b" folded"),
+        (b"X-Empty:", b"X Empty:"),
+        (b"X-Empty:", b"X-Empty"),
+        (b"X-Empty:", b"Content-Length: 0"),
+        (b"X-Empty:", b"Transfer-Encoding: chunked"),
+        (b"08:00", b"08\x0000"),
+        (b"08:00", b"08\xe900"),
+    ],
+)
+def test_any_other_answer_is_left_to_h11(usual: bytes, unusual: bytes) -> None:
+    assert maybe_read_upgrade(USUAL.replace(usual, unusual)) is None
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"a", b"Upgrade", b":", b" ", b"\t", b"\r\n", b"\n", b"\r", b'"', b"\x7f"]
+        )
+        | st.binary(max_size=2)
+    )
+)
+def test_what_is_read_at_once_is_what_h11_reads(parts: list[bytes]) -> None:
+    head = b"HTTP/1.1 101 OK\r\nA: b\r\n" + b"".join(parts) + b"\r\n\r\n"
+    reader = HeadReader(Limits())
+    reader.feed(head)
+    head = reader.maybe_next() or b""
+    headers = maybe_read_upgrade(head)
+    if headers is not None:
+        client = h11.Connection(h11.CLIENT)
+        asked = [("Host", "a"), ("Connection", "Upgrade"), ("Upgrade", "a")]
+        client.send(h11.Request(method="GET", target="/", headers=asked))
+        client.send(h11.EndOfMessage())
+        client.receive_data(head)
+        answer = client.next_event()
+        assert isinstance(answer, h11.InformationalResponse)
+        assert answer.status_code == 101
+        assert kept(headers) == decoded(answer)

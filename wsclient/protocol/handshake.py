@@ -1,4 +1,11 @@
-"""The opening handshake of both roles (RFC 6455, section 4), through h11."""
+"""
+The opening handshake of both roles (RFC 6455, section 4).
+
+h11 reads and writes it, but for the two heads that a client's connection begins with:
+the request, whose every line is ours and checked, and a 101 as nearly all servers spell
+it. They would cost more than all else that opening takes.
+
+"""
 
 from __future__ import annotations
 
@@ -8,14 +15,20 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha1
 from hmac import compare_digest
 from http import HTTPStatus
-from sys import intern
 
 import h11
 
 from ..errors import ArgumentError, LocalProtocolError
 from .deflate import Agreed, Deflate, NegotiationError, accept_offers, check_response
 from .events import HandshakeFailed, Headers, Rejection, Request, Response
-from .head import BadHead, HeadReader
+from .head import (
+    BadHead,
+    HeadReader,
+    decoded,
+    encoded,
+    kept,
+    maybe_read_upgrade,
+)
 from .headers import (
     Extension,
     MalformedHeader,
@@ -76,9 +89,7 @@ class ClientHandshake:
         self._subprotocols = tuple(subprotocols)
         self._deflate = deflate
         self._limits = limits
-        self._http = h11.Connection(
-            h11.CLIENT, max_incomplete_event_size=limits.max_head_size
-        )
+        self._http: h11.Connection | None = None
         self._heads = HeadReader(limits)
         self._head: h11.Response | None = None
         self._body = bytearray()
@@ -124,17 +135,16 @@ class ClientHandshake:
             offers = format_extensions(self._deflate.offers())
             ours.append(("Sec-WebSocket-Extensions", offers))
         extra = [pair for pair in extra if pair[0].lower() != "host"]
-        head = h11.Request(
-            method="GET", target=uri.target.encode(), headers=_encoded(ours + extra)
-        )
+        headers = ours + extra
         request = Request(
             target=uri.target,
-            headers=_decoded(head),
+            headers=kept(headers),
             subprotocols=self._subprotocols,
             origin=next(iter(header_values(extra, "Origin")), None),
         )
-        data = _sent(self._http, head) + _sent(self._http, h11.EndOfMessage())
-        return request, data
+        lines = [f"{name}: {value}\r\n" for name, value in headers]
+        head = f"GET {uri.target} HTTP/1.1\r\n{''.join(lines)}\r\n"
+        return request, head.encode("latin-1")
 
     def receive(self, data: bytes) -> Response | Rejection | HandshakeFailed | None:
         """Take bytes; None: more are needed."""
@@ -154,7 +164,7 @@ class ClientHandshake:
         if self._head is None:
             return None
         try:
-            self._http.receive_data(b"")
+            self._reader().receive_data(b"")
             outcome = self._read_body(self._head)
         except h11.RemoteProtocolError:
             outcome = None  # it was announced longer
@@ -167,21 +177,39 @@ class ClientHandshake:
             head = self._heads.maybe_next()
             if head is None:
                 return None
-            self._http.receive_data(head)
-            match self._http.next_event():
+            headers = maybe_read_upgrade(head)
+            if headers is not None:
+                self.trailing = self._heads.rest()
+                return self._check(kept(headers))
+            http = self._reader()
+            http.receive_data(head)
+            match http.next_event():
                 case h11.InformationalResponse(status_code=101) as answer:
+                    _check_version(answer)
                     self.trailing = self._heads.rest()
-                    return self._check(answer)
+                    return self._check(decoded(answer))
                 case h11.Response() as answer:
                     self._head = answer
                     data = self._heads.rest()
         if data:  # h11 takes none for the end
-            self._http.receive_data(data)
+            self._reader().receive_data(data)
         return self._read_body(self._head)
 
+    def _reader(self) -> h11.Connection:
+        """Return what reads an answer that is no upgrade, or spelled in another way."""
+        if self._http is None:
+            self._http = h11.Connection(
+                h11.CLIENT, max_incomplete_event_size=self._limits.max_head_size
+            )
+            # As much of the request as tells it what the answer may be.
+            self._http.send(_ASKED)
+            self._http.send(h11.EndOfMessage())
+        return self._http
+
     def _read_body(self, head: h11.Response) -> Rejection | None:
+        http = self._reader()
         while True:
-            event = self._http.next_event()
+            event = http.next_event()
             if isinstance(event, h11.Data):
                 self._body += event.data
                 if len(self._body) >= self._limits.max_body_size:
@@ -193,14 +221,10 @@ class ClientHandshake:
 
     def _rejection(self, head: h11.Response) -> Rejection:
         body = bytes(self._body[: self._limits.max_body_size])
-        return Rejection(status=head.status_code, headers=_decoded(head), body=body)
+        return Rejection(status=head.status_code, headers=decoded(head), body=body)
 
-    def _check(self, head: h11.InformationalResponse) -> Response:
+    def _check(self, headers: Headers) -> Response:
         """Check a 101 against RFC 6455, section 4.1, last part."""
-        headers = _decoded(head)
-        if not b"1.1" <= head.http_version < b"2":
-            version = head.http_version.decode()
-            raise _Refused(f"the answer is HTTP/{version}", 101)
         try:
             _check_upgrade(headers)
             accepts = header_values(headers, "Sec-WebSocket-Accept")
@@ -307,7 +331,7 @@ class ServerHandshake:
 
     def _check(self, event: h11.Request) -> Request:
         """Check a request against RFC 6455, section 4.2.1."""
-        headers = _decoded(event)
+        headers = decoded(event)
         target = event.target.decode("latin-1")
         method = event.method.decode("latin-1")
         self._head_only = method == "HEAD"  # its answer has no body (RFC 9110, 9.3.2)
@@ -395,7 +419,7 @@ class ServerHandshake:
             answer.append(("Sec-WebSocket-Extensions", value))
         answer += headers
         head = h11.InformationalResponse(
-            status_code=101, headers=_encoded(answer), reason=b"Switching Protocols"
+            status_code=101, headers=encoded(answer), reason=b"Switching Protocols"
         )
         return _sent(self._http, head), Response(
             status=101,
@@ -448,7 +472,7 @@ class ServerHandshake:
             framing.append(("Content-Length", str(len(body))))
         head = h11.Response(
             status_code=status,
-            headers=_encoded([*headers, *framing]),
+            headers=encoded([*headers, *framing]),
             reason=reason.encode(),
         )
         answer = _sent(self._http, head)
@@ -457,7 +481,18 @@ class ServerHandshake:
         return answer + _sent(self._http, h11.EndOfMessage())
 
 
+_ASKED = h11.Request(
+    method="GET",
+    target="/",
+    headers=[("Host", ""), ("Connection", "Upgrade"), ("Upgrade", "websocket")],
+)
+
 _UPGRADE: Headers = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
+
+
+def _check_version(head: h11.InformationalResponse) -> None:
+    if not b"1.1" <= head.http_version < b"2":
+        raise _Refused(f"the answer is HTTP/{head.http_version.decode()}", 101)
 
 
 def _check_upgrade(headers: Headers) -> None:
@@ -474,30 +509,6 @@ def _is_key(key: str) -> bool:
         return len(b64decode(key, validate=True)) == 16
     except (Base64Error, ValueError):
         return False
-
-
-def _encoded(pairs: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode("ascii"), value.encode("latin-1")) for name, value in pairs]
-
-
-# Kept as long as a connection: what all of them say, they say with the same objects.
-_ALIKE = {
-    pair: pair
-    for pair in (
-        ("upgrade", "websocket"),
-        ("connection", "Upgrade"),
-        ("connection", "upgrade"),
-        ("sec-websocket-version", "13"),
-    )
-}
-
-
-def _decoded(head: h11.Request | h11.InformationalResponse | h11.Response) -> Headers:
-    pairs = [
-        (intern(name.decode("ascii")), value.decode("latin-1"))
-        for name, value in head.headers
-    ]
-    return tuple(_ALIKE.get(pair, pair) for pair in pairs)
 
 
 def _sent(http: h11.Connection, event: h11.Event) -> bytes:

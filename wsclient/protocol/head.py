@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from sys import intern
+
+import h11
+
+from .events import Headers
 from .limits import Limits
 
-__all__ = ("BadHead", "HeadReader")
+__all__ = (
+    "BadHead",
+    "HeadReader",
+    "decoded",
+    "encoded",
+    "kept",
+    "maybe_read_upgrade",
+)
 
 _BLANK = frozenset({b"\r\n", b"\n"})
 _FOLDS = (b"", b" ", b"\t")  # no byte yet, or one that goes on with the header
+
+_STATUS = re.compile(r"HTTP/1\.1 101 [\t\x20-\x7e]*\r\n")
+_HEADER = re.compile(
+    r"([-!#$%&'*+.^_`|~0-9A-Za-z]+):[ \t]*"
+    r"((?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?)[ \t]*\r\n"
+)
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
 
 
 class BadHead(Exception):
@@ -88,3 +109,57 @@ class HeadReader:
             raise BadHead("a header is too large", 431)
         if stop > self._room:
             raise BadHead("the head is too large", 431)
+
+
+def maybe_read_upgrade(head: bytes) -> list[tuple[str, str]] | None:
+    """
+    Read the headers of a 101, if it is spelled as RFC 9112 would have it written.
+
+    None: it is another answer, or spelled in another way; h11 tells. What is read here
+    h11 would read as the same, at five times the cost.
+
+    """
+    text = head.decode("latin-1")
+    line = _STATUS.match(text)
+    headers: list[tuple[str, str]] = []
+    while line is not None:
+        stop = line.end()
+        if text.startswith("\r\n", stop):
+            return headers
+        line = _HEADER.match(text, stop)
+        if line is not None:
+            name, value = line.groups()
+            if name.lower() in _FRAMING:
+                return None
+            headers.append((name, value))
+    return None
+
+
+def encoded(pairs: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    """Return headers as h11 takes them."""
+    return [(name.encode("ascii"), value.encode("latin-1")) for name, value in pairs]
+
+
+# Kept as long as a connection: what all of them say, they say with the same objects.
+_ALIKE = {
+    pair: pair
+    for pair in (
+        ("upgrade", "websocket"),
+        ("connection", "Upgrade"),
+        ("connection", "upgrade"),
+        ("sec-websocket-version", "13"),
+    )
+}
+
+
+def kept(headers: Iterable[tuple[str, str]]) -> Headers:
+    """Return headers as they are kept, the names in lower case."""
+    pairs = [(intern(name.lower()), value) for name, value in headers]
+    return tuple(_ALIKE.get(pair, pair) for pair in pairs)
+
+
+def decoded(head: h11.Request | h11.InformationalResponse | h11.Response) -> Headers:
+    """Return the headers of h11's event."""
+    return kept(
+        (name.decode("ascii"), value.decode("latin-1")) for name, value in head.headers
+    )
