@@ -325,13 +325,14 @@ class TLSWire:
         A feed costs more than a small record does.
 
         """
-        read, incoming = self._tls.read, self._incoming
-        size = count = 0
+        read: Any = self._tls.read  # which returns a count where it is given a buffer
+        incoming = self._incoming
+        size = 0
         more = ended = False
         failure: ssl.SSLError | None = None
         try:
             while not more:
-                count = read(_RECORD, buffer[size:])  # type: ignore[assignment]
+                count = read(_RECORD, buffer[size:])
                 if not count:
                     ended = True
                     break
