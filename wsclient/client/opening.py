@@ -39,6 +39,9 @@ __all__ = ("URL", "HeaderValues", "Headers", "Opening", "takes_one")
 
 T = TypeVar("T")
 
+_SOME = parse_uri("ws://localhost/")
+"""Stands for a URL that nobody has told yet."""
+
 _Written = tuple[URI, Endpoint, bytes]
 """Where a request goes, the endpoint that takes its answer, and itself."""
 
@@ -77,12 +80,10 @@ class Opening:
         random: Callable[[int], bytes],
         uniform: Callable[[float, float], float],
     ) -> None:
-        self._url = _checked_provider("url", url)
-        # Pairs at once: an iterator has them only once, attempts are many.
-        self._headers: Headers = (
-            _checked_provider("headers", headers)
-            if callable(headers)
-            else _pairs(headers)
+        # Each is known now, or somebody is asked for it at each attempt.
+        self._url = _provider("url", url) if callable(url) else parse_uri(url)
+        self._headers = (
+            _provider("headers", headers) if callable(headers) else _pairs(headers)
         )
         self._origin = origin
         self._user_agent = user_agent
@@ -116,12 +117,10 @@ class Opening:
         It is that of the first attempt, unless a provider has a say in it.
 
         """
-        url = "ws://localhost/" if callable(self._url) else self._url
-        uri = parse_uri(url)
-        if not callable(self._url):
+        uri = _SOME if callable(self._url) else self._url
+        if uri is not _SOME:
             self._check_tls_is_used(uri)
-        headers = () if callable(self._headers) else _pairs(self._headers)
-        written = self._write(uri, headers)
+        written = self._write(uri, () if callable(self._headers) else self._headers)
         return None if self.has_provider else written
 
     def _write(self, uri: URI, headers: Sequence[tuple[str, str]]) -> _Written:
@@ -185,11 +184,13 @@ class Opening:
 
     async def _asked(self, attempt: Attempt) -> _Written:
         """Write the request of an attempt, whose providers are asked now."""
-        uri = parse_uri(await self._ask("url", self._url, attempt))
-        self._check_tls_is_used(uri)
-        return self._write(
-            uri, _pairs(await self._ask("headers", self._headers, attempt))
-        )
+        uri, headers = self._url, self._headers
+        if callable(uri):
+            uri = parse_uri(await self._ask("url", uri, attempt))
+            self._check_tls_is_used(uri)
+        if callable(headers):
+            headers = _pairs(await self._ask("headers", headers, attempt))
+        return self._write(uri, headers)
 
     async def _dial_to(self, uri: URI, run: _Run) -> Wire:
         if self._dial is None:
@@ -214,14 +215,12 @@ class Opening:
     async def _ask(
         self,
         name: str,
-        value: T | Callable[[Attempt], T | Awaitable[T]],
+        provider: Callable[[Attempt], T | Awaitable[T]],
         attempt: Attempt,
     ) -> T:
-        """Return the value, or what its provider says for this attempt."""
-        if not callable(value):
-            return value
+        """Return what a provider says for this attempt."""
         try:
-            answer: Any = value(attempt)
+            answer: Any = provider(attempt)
             given: T = await answer if inspect.isawaitable(answer) else answer
             return given
         except GiveUp:
@@ -269,11 +268,10 @@ class _Run:
         self.phase = Phase(phase)
 
 
-def _checked_provider(name: str, value: T) -> T:
+def _provider(name: str, function: Callable[[Attempt], T]) -> Callable[[Attempt], T]:
     """Refuse a provider that does not take exactly one attempt."""
-    if callable(value):
-        takes_one(name, value, "an Attempt, as in: async def fresh_token(attempt): ...")
-    return value
+    takes_one(name, function, "an Attempt, as in: async def fresh_token(attempt): ...")
+    return function
 
 
 def takes_one(name: str, function: Callable[..., object], what: str) -> None:

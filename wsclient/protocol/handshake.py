@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha1
 from hmac import compare_digest
 from http import HTTPStatus
@@ -32,9 +32,9 @@ from .head import (
 from .headers import (
     Extension,
     MalformedHeader,
+    by_name,
     check_headers,
     format_extensions,
-    header_values,
     parse_extensions,
     parse_tokens,
 )
@@ -111,14 +111,16 @@ class ClientHandshake:
 
         """
         extra = list(headers)
-        for name, value in (("Origin", origin), ("User-Agent", user_agent)):
-            if value is not None and not header_values(extra, name):
-                extra.append((name, value))
-            elif value is not None and name == "Origin":
+        given = by_name(extra)
+        if origin is not None:
+            if given["origin"]:
                 raise ArgumentError("give the origin once: as origin= or as a header")
-        if uri.authorization and not header_values(extra, "Authorization"):
+            extra.append(("Origin", origin))
+        if user_agent is not None and not given["user-agent"]:
+            extra.append(("User-Agent", user_agent))
+        if uri.authorization and not given["authorization"]:
             extra.append(("Authorization", uri.authorization))
-        hosts = header_values(extra, "Host")
+        hosts = given["host"]
         if len(hosts) > 1:
             raise ArgumentError("a request has one Host header")
         check_headers(extra)
@@ -140,7 +142,7 @@ class ClientHandshake:
             target=uri.target,
             headers=kept(headers),
             subprotocols=self._subprotocols,
-            origin=next(iter(header_values(extra, "Origin")), None),
+            origin=next(iter(given["origin"]), origin),
         )
         lines = [f"{name}: {value}\r\n" for name, value in headers]
         head = f"GET {uri.target} HTTP/1.1\r\n{''.join(lines)}\r\n"
@@ -225,17 +227,16 @@ class ClientHandshake:
 
     def _check(self, headers: Headers) -> Response:
         """Check a 101 against RFC 6455, section 4.1, last part."""
+        given = by_name(headers)
         try:
-            _check_upgrade(headers)
-            accepts = header_values(headers, "Sec-WebSocket-Accept")
+            _check_upgrade(given)
+            accepts = given["sec-websocket-accept"]
             if len(accepts) != 1 or not compare_digest(
                 accepts[0].encode(), accept_key(self._key).encode()
             ):
                 raise MalformedHeader("Sec-WebSocket-Accept is not that of our key")
-            subprotocol = self._subprotocol(headers)
-            extensions = parse_extensions(
-                header_values(headers, "Sec-WebSocket-Extensions")
-            )
+            subprotocol = self._subprotocol(given["sec-websocket-protocol"])
+            extensions = parse_extensions(given["sec-websocket-extensions"])
             self.agreed = check_response(extensions, self._deflate)
         except (MalformedHeader, NegotiationError) as error:
             raise _Refused(str(error), 101) from None
@@ -246,8 +247,7 @@ class ClientHandshake:
             compression=self.agreed is not None,
         )
 
-    def _subprotocol(self, headers: Headers) -> str | None:
-        chosen = header_values(headers, "Sec-WebSocket-Protocol")
+    def _subprotocol(self, chosen: list[str]) -> str | None:
         if not chosen:
             return None
         if len(chosen) > 1 or chosen[0] not in self._subprotocols:
@@ -341,42 +341,38 @@ class ServerHandshake:
             raise _Refused("the request target is too long", 414)
         # In HTTP/1.0 it says nothing (RFC 9110, 7.8); proxies speak that unless told.
         newest = event.http_version >= b"1.1"
-        upgrade = newest and bool(header_values(headers, "Upgrade"))
+        given = by_name(headers)
+        upgrade = newest and bool(given["upgrade"])
         plain = self._plain_http and not upgrade
         if method != "GET" and not (plain and method == "HEAD"):
             allowed = "GET, HEAD" if self._plain_http else "GET"
             raise _Refused(f"the method is {method}", 405, (("Allow", allowed),))
-        lengths = header_values(headers, "Content-Length")
-        if header_values(headers, "Transfer-Encoding") or lengths not in ([], ["0"]):
+        if given["transfer-encoding"] or given["content-length"] not in ([], ["0"]):
             raise _Refused("the request has a body")
         if not target.startswith("/"):
             raise _Refused("the request target is not a path")
         if not upgrade and not plain:
             raise _Refused("the request asks for no upgrade", 426, _UPGRADE)
         if upgrade:
-            self._check_websocket(headers)
+            self._check_websocket(given)
         return Request(
             target=target,
             headers=headers,
-            subprotocols=tuple(
-                parse_tokens(header_values(headers, "Sec-WebSocket-Protocol"))
-            ),
-            origin=next(iter(header_values(headers, "Origin")), None),
+            subprotocols=tuple(parse_tokens(given["sec-websocket-protocol"])),
+            origin=next(iter(given["origin"]), None),
             method=method,
             upgrade=upgrade,
         )
 
-    def _check_websocket(self, headers: Headers) -> None:
-        _check_upgrade(headers)
-        if header_values(headers, "Sec-WebSocket-Version") != ["13"]:
+    def _check_websocket(self, given: Mapping[str, Sequence[str]]) -> None:
+        _check_upgrade(given)
+        if given["sec-websocket-version"] != ["13"]:
             raise _Refused("the version of WebSocket is not 13", 426, _UPGRADE)
-        keys = header_values(headers, "Sec-WebSocket-Key")
+        keys = given["sec-websocket-key"]
         if len(keys) != 1 or not _is_key(keys[0]):
             raise MalformedHeader("Sec-WebSocket-Key is not 16 bytes in base64")
         self._key = keys[0]
-        self._offers = parse_extensions(
-            header_values(headers, "Sec-WebSocket-Extensions")
-        )
+        self._offers = parse_extensions(given["sec-websocket-extensions"])
 
     def accept(
         self, subprotocol: str | None, headers: Sequence[tuple[str, str]]
@@ -495,11 +491,11 @@ def _check_version(head: h11.InformationalResponse) -> None:
         raise _Refused(f"the answer is HTTP/{head.http_version.decode()}", 101)
 
 
-def _check_upgrade(headers: Headers) -> None:
-    upgrades = parse_tokens(header_values(headers, "Upgrade"))
+def _check_upgrade(given: Mapping[str, Sequence[str]]) -> None:
+    upgrades = parse_tokens(given["upgrade"])
     if [name.lower() for name in upgrades] != ["websocket"]:
         raise MalformedHeader("Upgrade is not websocket")
-    connection = parse_tokens(header_values(headers, "Connection"))
+    connection = parse_tokens(given["connection"])
     if "upgrade" not in [name.lower() for name in connection]:
         raise MalformedHeader("Connection is not Upgrade")
 

@@ -155,7 +155,7 @@ _ALIKE = {
 def kept(headers: Iterable[tuple[str, str]]) -> Headers:
     """Return headers as they are kept, the names in lower case."""
     pairs = [(intern(name.lower()), value) for name, value in headers]
-    return tuple(_ALIKE.get(pair, pair) for pair in pairs)
+    return tuple([_ALIKE.get(pair, pair) for pair in pairs])
 
 
 def decoded(head: h11.Request | h11.InformationalResponse | h11.Response) -> Headers:

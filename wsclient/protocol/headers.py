@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from ..errors import ArgumentError
@@ -12,6 +13,7 @@ __all__ = (
     "Extension",
     "MalformedHeader",
     "basic_authorization",
+    "by_name",
     "check_header",
     "check_headers",
     "check_subprotocol",
@@ -128,6 +130,14 @@ def check_subprotocols(names: Sequence[str]) -> tuple[str, ...]:
     if len(set(names)) != len(names):
         raise ArgumentError("a subprotocol is offered twice")
     return tuple(names)
+
+
+def by_name(headers: Iterable[tuple[str, str]]) -> defaultdict[str, list[str]]:
+    """Return the values of each header, in order, under its name in lower case."""
+    values: defaultdict[str, list[str]] = defaultdict(list)
+    for name, value in headers:
+        values[name.lower()].append(value)
+    return values
 
 
 def header_values(headers: Iterable[tuple[str, str]], name: str) -> list[str]:

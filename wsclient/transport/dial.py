@@ -115,30 +115,29 @@ class _Race:
     def __init__(self) -> None:
         self.won: socket.socket | None = None
         self.failures: list[Failure] = []
-        self._failed = anyio.Event()
 
     async def run(self, addresses: list[AddressInfo]) -> None:
         async with anyio.create_task_group() as group:
+            ended = anyio.Event()
 
             async def attempt(address: AddressInfo) -> None:
                 await self.attempt(address)
                 if self.won is not None:
                     group.cancel_scope.cancel()
-                self._failed.set()
+                ended.set()
 
             for address in addresses:
-                self._failed = anyio.Event()
+                ended = anyio.Event()
                 group.start_soon(attempt, address)
                 with anyio.move_on_after(STAGGER):
-                    await self._failed.wait()
+                    await ended.wait()
 
     async def attempt(self, address: AddressInfo) -> None:
         family, kind, protocol, _, sockaddr = address
-        name = authority(plain(sockaddr))
         try:
             sock = socket.socket(family, kind, protocol)
         except OSError as error:  # no such family here, or no more descriptors
-            self.failures.append((name, error))
+            self._failed(sockaddr, error)
             return
         try:
             tune(sock)
@@ -150,7 +149,7 @@ class _Race:
                 raise error_now
         except OSError as error:
             sock.close()
-            self.failures.append((name, error))
+            self._failed(sockaddr, error)
         except BaseException:
             sock.close()
             raise
@@ -159,6 +158,9 @@ class _Race:
                 self.won = sock
             else:
                 sock.close()
+
+    def _failed(self, sockaddr: object, error: OSError) -> None:
+        self.failures.append((authority(plain(sockaddr)), error))
 
 
 def _met_itself(sock: socket.socket) -> OSError | None:

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Protocol
 
 import anyio
@@ -131,6 +132,7 @@ class Resolver:
                 lookup.run()
 
 
+@lru_cache(maxsize=256)
 def _literal(host: str) -> bool:
     """Whether a host is an address already, scope and all (RFC 4007, section 11)."""
     for family in (socket.AF_INET, socket.AF_INET6):
