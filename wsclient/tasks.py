@@ -34,10 +34,10 @@ def current_task_here() -> Callable[[], object]:
     """Return what tells the task that runs on this asyncio loop; None: a callback."""
     from asyncio import current_task, get_running_loop, tasks
 
-    look: Callable[[Any], object] = current_task
-    if sys.version_info < (3, 12):  # a function in Python, which looks there
-        look = tasks._current_tasks.get  # type: ignore[attr-defined]
-    return partial(look, get_running_loop())
+    # Before 3.12 the function is one in Python, which looks there.
+    there: Any = tasks
+    known = there._current_tasks.get if sys.version_info < (3, 12) else current_task
+    return partial(known, get_running_loop())
 
 
 class OwnedTasks:

@@ -13,6 +13,7 @@ from wsclient.errors import ArgumentError
 from wsclient.protocol.headers import (
     MalformedHeader,
     basic_authorization,
+    by_name,
     check_header,
     check_subprotocol,
     format_extensions,
@@ -20,6 +21,16 @@ from wsclient.protocol.headers import (
     parse_extensions,
     parse_tokens,
 )
+
+
+@given(st.lists(st.tuples(st.sampled_from(["Host", "HOST", "vary", "X"]), st.text())))
+def test_all_values_by_name_are_those_of_each_name(
+    headers: list[tuple[str, str]],
+) -> None:
+    values = by_name(headers)
+    assert set(values) == {name.lower() for name, _ in headers}
+    for name in ("host", "Vary", "x"):
+        assert values[name.lower()] == header_values(headers, name)
 
 
 @pytest.mark.parametrize("value", ["", "a", "a b\tc", "é\xff", 'a,b;c="d"'])

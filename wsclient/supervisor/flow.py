@@ -192,10 +192,11 @@ class Reading:
 class Bounds:
     """The bytes in all queues of one client, bounded together."""
 
-    __slots__ = ("_name", "_reading", "max", "total")
+    __slots__ = ("_name", "_reading", "low", "max", "total")
 
     def __init__(self, max_bytes: int, reading: Reading) -> None:
         self.max = max_bytes
+        self.low = max_bytes // 2  # reading goes on when no more are unread
         self._name = f"all queues of the client ({max_bytes} bytes)"
         self._reading = reading
         self.total = 0
@@ -210,6 +211,6 @@ class Bounds:
         """Count what was read, or dropped at ``now``."""
         before = self.total
         self.total = before - size
-        if before > self.max // 2 >= self.total:
+        if before > self.low >= self.total:
             when = anyio.current_time() if now is None else now
             self._reading.release(self._name, when)

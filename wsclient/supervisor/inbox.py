@@ -169,10 +169,16 @@ class Inbox(Backlog[T]):
         if pace.granted:
             pace.settle()
         item = self._items.popleft()
-        if self._sizes is not None:
-            self._took(self._sizes.popleft())
-        elif self._held:
-            self._took(0)
+        sizes, bounds = self._sizes, self._all
+        if sizes is None:
+            if self._held:
+                self._took(0)
+        elif self._held or bounds is None or bounds.total > bounds.low:
+            self._took(sizes.popleft())
+        else:  # nobody waits for it to become less
+            size = sizes.popleft()
+            self._bytes -= size
+            bounds.total -= size
         if not again:
             pace.taker = self
         elif self._sizes is None or self._reading.since is None:

@@ -220,10 +220,10 @@ class Router(Generic[T]):
                         batch = gathered.get(key)
                         if batch is None:
                             want = find(key)
-                            if want is None:
-                                batch = gathered[None]
-                            else:
-                                batch = gathered[key] = want, [], []
+                            if want is not None:
+                                gathered[key] = want, [item], [size]
+                                continue
+                            batch = gathered[None]
                     except Exception:  # noqa: BLE001 - the user's route, likewise
                         self._skip("route", gathered, now)
                         continue
