@@ -129,6 +129,16 @@ class Wire(Protocol):
         """Read again."""
         ...
 
+    def widen(self) -> None:
+        """
+        Read more at once from now on, where that is cheaper.
+
+        Until then one read gives 64 KiB at most: what is compressed may be a thousand
+        times as much, before anybody can pause.
+
+        """
+        ...
+
     @property
     def buffered(self) -> int:
         """Bytes written and not yet taken by the kernel."""

@@ -29,6 +29,7 @@ class Recorder:
         taken: how many of the written bytes the wire below says the kernel has.
         behind_since: when it did not take all, while that lasts.
         paused: from when to when it was paused last.
+        widened: whether more is read at once.
         heard_at: when a byte came last.
         ended_at: when the owner ended it, and ``ended_by`` how.
 
@@ -44,6 +45,7 @@ class Recorder:
         self.taken = 0
         self.behind_since: float | None = None
         self.paused = (0.0, 0.0)
+        self.widened = False
         self.heard_at = wire.time()
         self.ended_at: float | None = None
         self.ended_by = ""
@@ -135,6 +137,10 @@ class Recorder:
     def resume(self) -> None:
         self.paused = self.paused[0], self.time()
         self._wire.resume()
+
+    def widen(self) -> None:
+        self.widened = True
+        self._wire.widen()
 
     @property
     def buffered(self) -> int:

@@ -17,19 +17,22 @@ from wsclient.errors import (
     Phase,
     Reason,
 )
-from wsclient.protocol import Endpoint, Limits, Role, State
+from wsclient.protocol import Deflate, Endpoint, Limits, Role, State
 from wsclient.tasks import OwnedTasks
 from wsclient.testing.wires import SimulatedWire, wire_pair
+from wsclient.wire import Wire
 
 from .peer import QUIET, URL, latest
+from .records import Recorder
 from .talk import alive
 
 
 class Raw:
     """The other end as bytes, played by hand."""
 
-    def __init__(self, wire: SimulatedWire) -> None:
+    def __init__(self, wire: SimulatedWire, facing: Recorder) -> None:
         self.wire = wire
+        self.facing = facing
         self.received = bytearray()
         self.ended = False
         self.answer: Callable[[], bytes] | None = None
@@ -52,9 +55,7 @@ class Raw:
         self.ended = True
 
 
-def connection_on(
-    wire: SimulatedWire, endpoint: Endpoint, timeouts: Timeouts
-) -> Connection:
+def connection_on(wire: Wire, endpoint: Endpoint, timeouts: Timeouts) -> Connection:
     return Connection(
         wire,
         endpoint,
@@ -68,11 +69,15 @@ def connection_on(
 
 @asynccontextmanager
 async def facing(
-    role: Role, pushed: bool, timeouts: Timeouts = QUIET
+    role: Role,
+    pushed: bool,
+    timeouts: Timeouts = QUIET,
+    deflate: Deflate | None = None,
 ) -> AsyncIterator[tuple[Connection, Endpoint, Raw]]:
-    here, there = wire_pair(pushed=(pushed, False))
-    raw = Raw(there)
-    endpoint = Endpoint(role)
+    near, there = wire_pair(pushed=(pushed, False))
+    here = Recorder(near)
+    raw = Raw(there, here)
+    endpoint = Endpoint(role, deflate=deflate)
     failures: list[Exception] = []
     with anyio.fail_after(1000):
         async with OwnedTasks(failures.append) as tasks:
@@ -175,6 +180,29 @@ async def test_what_comes_with_the_101_is_received(pushed: bool) -> None:
             assert closed.value.code == 1008
             assert closed.value.phase is Phase.OPEN
             raw.wire.out.eof()
+
+
+@pytest.mark.parametrize("deflate", [None, Deflate()], ids=["plain", "compressed"])
+async def test_reads_are_wide_where_nothing_grows(
+    pushed: bool, deflate: Deflate | None
+) -> None:
+    server = Endpoint(Role.SERVER, deflate=deflate)
+    async with facing(Role.CLIENT, pushed, deflate=deflate) as (ws, endpoint, raw):
+
+        def answer() -> bytes:
+            server.receive_data(bytes(raw.received))
+            return server.accept()
+
+        raw.answer = answer
+        await ws.open(endpoint.connect(URL))
+        assert raw.facing.widened is (deflate is None)
+    client = Endpoint(Role.CLIENT, deflate=deflate)
+    async with facing(Role.SERVER, pushed, deflate=deflate) as (ws, _, raw):
+        raw.wire.write(client.connect(URL))
+        await ws.receive_request()
+        assert not raw.facing.widened
+        await ws.accept(None)
+        assert raw.facing.widened is (deflate is None)
 
 
 async def test_a_cancelled_opening_leaves_no_deadline_behind(pushed: bool) -> None:

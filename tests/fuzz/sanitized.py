@@ -78,7 +78,8 @@ def compare(native: ModuleType, dice: random.Random, corpus: list[bytes]) -> Non
     for _ in range(dice.randrange(3)):
         if data:
             data[dice.randrange(len(data))] = dice.randrange(256)
-    stream = bytes(data[: dice.randrange(len(data) + 1)])
+    read = dice.choice((bytes, memoryview))
+    stream = read(data[: dice.randrange(len(data) + 1)])
     position = dice.choice((0, 0, dice.randrange(20)))
     limit = dice.choice((sys.maxsize, 200, dice.randrange(-1, 70000)))
     for masked in (False, True):

@@ -54,7 +54,12 @@ def scanned(
     limit: int = sys.maxsize,
 ) -> tuple[int, list[Any]]:
     messages: list[Any] = []
-    return codec.scan(data, position, limit, masked, messages), messages
+    end = codec.scan(data, position, limit, masked, messages)
+    seen: list[Any] = []
+    view = memoryview(bytearray(data))
+    assert codec.scan(view, position, limit, masked, seen) == end
+    assert seen == messages
+    return end, messages
 
 
 @given(st.binary(max_size=1000), KEYS)
@@ -64,6 +69,7 @@ def test_masking_is_what_the_rfc_says(
     masked = codec.mask(data, key)
     assert type(masked) is bytes
     assert masked == naive_mask(data, key)
+    assert codec.mask(memoryview(data), key) == masked
     assert codec.mask(masked, key) == data
 
 

@@ -44,7 +44,9 @@ def make_reader(
     )
 
 
-def outcome(reader: MessageReader, *chunks: bytes) -> tuple[list[Event], int | None]:
+def outcome(
+    reader: MessageReader, *chunks: bytes | memoryview
+) -> tuple[list[Event], int | None]:
     """Return the events, and the code of the violation that ended them."""
     events: list[Event] = []
     try:
@@ -83,11 +85,14 @@ def test_whole_messages_are_read(frame: Frame, masked: bool, size: int) -> None:
     assert in_three_ways(data, masked=masked) == (["x" * size, b"y" * size], None)
 
 
-def test_large_messages_are_read_in_any_chunks(frame: Frame, masked: bool) -> None:
-    text = "é€😀x" * 20_000
+@pytest.mark.parametrize("read", [bytes, memoryview])
+@pytest.mark.parametrize("text", ["é€😀x" * 20_000, "x" * 200_000 + "é" * 40_000])
+def test_large_messages_are_read_in_any_chunks(
+    frame: Frame, masked: bool, text: str, read: Callable[[bytes], Any]
+) -> None:
     data = frame(1, text.encode()) + frame(2, bytes(70_000))
-    for step in (1000, 65536, 10**7):
-        chunks = [data[i : i + step] for i in range(0, len(data), step)]
+    for step in (1000, 65536, 150_000, 10**7):
+        chunks = [read(data[i : i + step]) for i in range(0, len(data), step)]
         reader = make_reader(masked=masked, max_message_size=None)
         assert outcome(reader, *chunks) == ([text, bytes(70_000)], None)
         assert not reader.half_frame

@@ -46,7 +46,7 @@ class Opening(Reading):
         await self._until_opening()
         match self._opening:
             case Response():
-                self._phase = Phase.OPEN
+                self._begin()
             case Rejection(status=status, headers=headers, body=body):
                 text = f"the server refused the upgrade with HTTP {status}"
                 facts = self._tell(Reason.REJECTED, Initiator.PEER, text)
@@ -92,10 +92,15 @@ class Opening(Reading):
     ) -> None:
         """Answer the request with 101: from now on both sides send messages."""
         self._write(self._endpoint.accept(subprotocol=subprotocol, headers=headers))
-        self._phase = Phase.OPEN
+        self._begin()
         self._feed(memoryview(b""))  # frames may have come with the request
         with self._all_or_nothing():
             await self._wire.flush()
+
+    def _begin(self) -> None:
+        self._phase = Phase.OPEN
+        if not self._endpoint.compressing:
+            self._wire.widen()
 
     async def reject(
         self, status: int, headers: Sequence[tuple[str, str]] = (), body: bytes = b""

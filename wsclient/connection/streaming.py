@@ -112,8 +112,8 @@ class MessageStream(ObjectReceiveStream[str | bytes]):
     One message as it arrives, from :meth:`Connection.recv_streaming`.
 
     Parts of a text message are ``str``, cut between characters; of a binary one
-    ``bytes``; none is empty. At most about 64 KiB wait to be taken, also of a message
-    that was compressed; who is slow slows the peer down. ``max_message_size`` does not
+    ``bytes``; none is empty. At most one read waits to be taken, 256 KiB, or 64 KiB of
+    what was compressed; who is slow slows the peer down. ``max_message_size`` does not
     bound what is not held: count, and leave when it is enough. A message larger than
     that which arrives while nobody receives waits to be received in parts;
     :meth:`~Connection.recv` refuses it.

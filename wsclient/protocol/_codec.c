@@ -94,47 +94,16 @@ message_of(const unsigned char *payload, size_t size, const unsigned char *key,
     return text;
 }
 
-PyDoc_STRVAR(scan_doc,
-"scan(data, position, limit, masked, messages, /)\n--\n\n"
-"Append each whole, unfragmented, uncompressed, valid message to ``messages``.");
-
-static PyObject *
-scan(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs)
+/* Scan what begins at ``position``; return where it stopped, -1 with an exception. */
+static Py_ssize_t
+scan_frames(const unsigned char *data, uint64_t position, uint64_t end, uint64_t limit,
+            unsigned int masked, PyObject *messages)
 {
-    char *start;
-    const unsigned char *data;
-    PyObject *messages, *message;
-    Py_ssize_t size, at, bound;
-    uint64_t position, end, limit;
-    unsigned int masked;
-
-    if (check_count("scan", nargs, 5) < 0 ||
-        PyBytes_AsStringAndSize(args[0], &start, &size) < 0) {
-        return NULL;
-    }
-    at = PyLong_AsSsize_t(args[1]);
-    bound = PyLong_AsSsize_t(args[2]);
-    masked = args[3] == Py_True ? MASKED : 0;
-    messages = args[4];
-    if (PyErr_Occurred()) {
-        return NULL;
-    }
-    if (at < 0) {
-        PyErr_SetString(PyExc_ValueError, "the position is negative");
-        return NULL;
-    }
-    if (bound < 0) {
-        return PyLong_FromSsize_t(at); /* nothing is as small */
-    }
-    data = (const unsigned char *)start;
-    position = (uint64_t)at;
-    end = (uint64_t)size;
-    limit = (uint64_t)bound;
-
     while (position + 2 <= end) {
         const unsigned char *key = NULL;
         unsigned int first = data[position], second = data[position + 1];
         uint64_t length = second & 0x7f, payload = position + 2;
+        PyObject *message;
         int failed;
 
         if ((first != TEXT && first != BINARY) || (second & MASKED) != masked) {
@@ -164,7 +133,7 @@ scan(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs)
         message = message_of(data + payload, (size_t)length, key, first == TEXT);
         if (message == NULL) {
             if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
-                return NULL;
+                return -1;
             }
             PyErr_Clear(); /* the frame is the general path's to refuse */
             break;
@@ -172,11 +141,45 @@ scan(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs)
         failed = PyList_Append(messages, message);
         Py_DECREF(message);
         if (failed) {
-            return NULL;
+            return -1;
         }
         position = payload + length;
     }
-    return PyLong_FromSsize_t((Py_ssize_t)position);
+    return (Py_ssize_t)position;
+}
+
+PyDoc_STRVAR(scan_doc,
+"scan(data, position, limit, masked, messages, /)\n--\n\n"
+"Append each whole, unfragmented, uncompressed, valid message to ``messages``.");
+
+static PyObject *
+scan(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs)
+{
+    Py_buffer data;
+    Py_ssize_t position, limit;
+
+    if (check_count("scan", nargs, 5) < 0) {
+        return NULL;
+    }
+    position = PyLong_AsSsize_t(args[1]);
+    limit = PyLong_AsSsize_t(args[2]);
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    if (position < 0) {
+        PyErr_SetString(PyExc_ValueError, "the position is negative");
+        return NULL;
+    }
+    if (PyObject_GetBuffer(args[0], &data, PyBUF_SIMPLE) < 0) {
+        return NULL;
+    }
+    if (limit >= 0) { /* otherwise nothing is as small */
+        position = scan_frames(data.buf, (uint64_t)position, (uint64_t)data.len,
+                               (uint64_t)limit, args[3] == Py_True ? MASKED : 0,
+                               args[4]);
+    }
+    PyBuffer_Release(&data);
+    return position < 0 ? NULL : PyLong_FromSsize_t(position);
 }
 
 PyDoc_STRVAR(mask_doc,

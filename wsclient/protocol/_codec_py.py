@@ -34,7 +34,7 @@ def _mask_large(data: bytes | bytearray | memoryview, key: bytes) -> bytearray:
     return masked
 
 
-def mask(data: bytes, key: bytes) -> bytes:
+def mask(data: bytes | memoryview, key: bytes) -> bytes:
     """XOR ``data`` with the four bytes of ``key``, over and over (5.3)."""
     size = len(data)
     if size > _SMALL:
@@ -63,7 +63,11 @@ def encode(first: int, payload: bytes, key: bytes | None) -> bytes:
 
 
 def scan(
-    data: bytes, position: int, limit: int, masked: bool, messages: list[Any]
+    data: bytes | memoryview,
+    position: int,
+    limit: int,
+    masked: bool,
+    messages: list[Any],
 ) -> int:
     """
     Append each whole, unfragmented, uncompressed, valid message to ``messages``.
@@ -72,6 +76,8 @@ def scan(
     first frame that is anything else, or longer than ``limit``.
 
     """
+    if type(data) is not bytes:  # whose slices are slow
+        data = bytes(data)
     # The two loops are twins, spelled out: a call for each frame would cost as much as
     # the frame. A header cut short by the end gives a frame that ends beyond it.
     if masked:

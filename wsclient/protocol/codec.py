@@ -28,6 +28,6 @@ _chosen = choose(pure=os.environ.get("WSCLIENT_PURE", "") not in ("", "0"))
 CODEC: str = "python" if _chosen is _codec_py else "native"
 """Which codec runs; ``WSCLIENT_PURE=1`` in the environment forces ``"python"``."""
 
-scan: Callable[[bytes, int, int, bool, list[Any]], int] = _chosen.scan
-mask: Callable[[bytes, bytes], bytes] = _chosen.mask
+scan: Callable[[bytes | memoryview, int, int, bool, list[Any]], int] = _chosen.scan
+mask: Callable[[bytes | memoryview, bytes], bytes] = _chosen.mask
 encode: Callable[[int, bytes, bytes | None], bytes] = _chosen.encode

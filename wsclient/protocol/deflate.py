@@ -350,7 +350,7 @@ class Inflater:
         # Whether the last call filled its size, so that there may be more.
         self.more = False
 
-    def inflate(self, data: bytes, *, last: bool, size: int) -> bytes:
+    def inflate(self, data: bytes | memoryview, *, last: bool, size: int) -> bytes:
         """
         Inflate a part of a message, the last one up to its end.
 

@@ -163,6 +163,11 @@ class Endpoint:
         return self._response.subprotocol if self._response else None
 
     @property
+    def compressing(self) -> bool:
+        """Whether messages may be compressed: both sides have agreed on it."""
+        return self._reader is not None and self._reader.compressing
+
+    @property
     def half_frame(self) -> bool:
         """Whether a frame or message has been received in part."""
         return self._reader is not None and self._reader.half_frame
@@ -255,9 +260,8 @@ class Endpoint:
         """
         Take bytes from the peer and return what they complete, in order.
 
-        A memoryview is used during the call only. After a call,
-        :attr:`pending` says whether a reply is due. When the connection has failed, or
-        the peer's Close frame has come, further bytes are ignored.
+        A memoryview is used during the call only. After a call, :attr:`pending` says if
+        a reply is due. After a failure, or the peer's Close frame, bytes are ignored.
 
         Raises:
             LocalProtocolError: a client has not sent its request yet.

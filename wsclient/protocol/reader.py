@@ -122,6 +122,11 @@ class MessageReader:
         self.close: Close | None = None
 
     @property
+    def compressing(self) -> bool:
+        """Whether messages may be compressed."""
+        return self._inflater is not None
+
+    @property
     def half_frame(self) -> bool:
         """Whether a part of a frame or message is kept."""
         return bool(self._tail) or self._payload is not None
@@ -157,30 +162,32 @@ class MessageReader:
             uneventful = False
             self._go_on(events)
         elif self._remaining and data:
-            # What goes on with a frame is copied by itself: it may be all there is.
+            # What goes on with a frame is taken by itself: it may be all there is.
             size = min(self._remaining, len(data))
-            self._take(bytes(data[:size]), 0, events)
+            self._take(data[:size], 0, events)
             data = data[size:]
         if self._tail:
             data = self._tail + data
             self._tail = b""
-        elif type(data) is not bytes:
-            data = bytes(data)
         position = 0
         end = len(data)
         while position < end and not self.held and self.close is None:
             if self._remaining:
                 position = self._take(data, position, events)
                 continue
-            if self._payload is None and self._next is _WHOLE:
+            whole = self._payload is None and self._next is _WHOLE
+            if whole:
                 position = scan(data, position, self._limit, self._masked, events)
                 if position == end:
                     return uneventful
-                if self._inflater is not None:
-                    begin = position
-                    position = self._scan_compressed(data, begin, events)
-                    if position != begin:
-                        continue
+            if type(data) is not bytes:  # most often all was taken, uncopied
+                data = bytes(data[position:])
+                position, end = 0, len(data)
+            if whole and self._inflater is not None:
+                begin = position
+                position = self._scan_compressed(data, begin, events)
+                if position != begin:
+                    continue
             header = maybe_read_header(
                 data,
                 position,
@@ -202,7 +209,7 @@ class MessageReader:
                 if not header.length:
                     self._add(b"", events)
         if self.held:
-            self._tail = data[position:]
+            self._tail = bytes(data[position:])
             return False
         return uneventful
 
@@ -277,7 +284,9 @@ class MessageReader:
             raise _too_big(what)
         self.held = True
 
-    def _take(self, data: bytes, position: int, events: list[Event]) -> int:
+    def _take(
+        self, data: bytes | memoryview, position: int, events: list[Event]
+    ) -> int:
         """Take what is there of the frame's payload; return where it ends."""
         chunk = data[position : position + self._remaining]
         size = len(chunk)
@@ -290,7 +299,7 @@ class MessageReader:
         self._add(chunk, events)
         return position + size
 
-    def _add(self, chunk: bytes, events: list[Event]) -> None:
+    def _add(self, chunk: bytes | memoryview, events: list[Event]) -> None:
         """Add to the message in progress; at its last byte it ends."""
         last = self._fin and not self._remaining
         try:
@@ -301,7 +310,7 @@ class MessageReader:
         except UnicodeDecodeError:
             raise _no_utf8() from None
 
-    def _keep(self, chunk: bytes, last: bool, events: list[Event]) -> None:
+    def _keep(self, chunk: bytes | memoryview, last: bool, events: list[Event]) -> None:
         payload = self._payload
         assert payload is not None
         if self._compressed:
@@ -315,14 +324,14 @@ class MessageReader:
                 return
         had = len(payload)
         if last and not had:
-            message: bytes | bytearray = chunk
+            message: bytes | bytearray | memoryview = chunk
         else:
             payload += chunk
             message = payload
         if last:
-            events.append(message.decode() if self._text else bytes(message))
+            events.append(str(message, "utf-8") if self._text else bytes(message))
             self._payload = None
-        elif self._text and self._checked == had and chunk.isascii():
+        elif self._text and self._checked == had and is_ascii(chunk):
             self._checked += len(chunk)
         elif self._text:
             # 8.1: fail as soon as no continuation could make it UTF-8.
@@ -351,7 +360,9 @@ class MessageReader:
             raise _no_utf8() from None
         return position
 
-    def _pass_on(self, chunk: bytes, last: bool, events: list[Event]) -> None:
+    def _pass_on(
+        self, chunk: bytes | memoryview, last: bool, events: list[Event]
+    ) -> None:
         """Tell or drop a part; what inflates to more than a piece is held."""
         payload = self._payload
         assert payload is not None
@@ -383,6 +394,12 @@ class MessageReader:
         if last and not more:
             self._payload = None
             self._delivery = _WHOLE
+
+
+def is_ascii(data: bytes | memoryview) -> bool:
+    """Tell whether all is ASCII, by parts that stay in the processor's cache."""
+    parts = range(0, len(data), PIECE)
+    return all(bytes(data[begin : begin + PIECE]).isascii() for begin in parts)
 
 
 def decode_whole(data: bytearray, *, fin: bool) -> tuple[str, int]:

@@ -20,6 +20,7 @@ MakePair = Callable[[], AbstractAsyncContextManager[tuple[Wire, Wire]]]
 
 _MOMENT = 0.02  # seconds in which nothing may happen; waiting longer only finds more
 _PART = 300_000  # bytes of a flood that are written at once
+_BOUND = 65536 + 16384  # bytes of a read, and of a record of TLS begun before it
 _MOST = 32 * 1_048_576  # more than any kernel holds
 
 
@@ -250,6 +251,19 @@ async def pause_stops_the_flow(left: Wire, right: Wire) -> None:
         _same(b.received, flood)
 
 
+async def reads_are_bounded_until_they_are_widened(left: Wire, right: Wire) -> None:
+    sent = _pattern(300_000)
+    async with _taps(left, right) as (a, b):
+        a.wire.write(sent)
+        await b.until(lambda: len(b.received) >= len(sent))
+        _same(b.received, sent)
+        assert b.largest <= _BOUND
+        b.wire.widen()
+        a.wire.write(sent)
+        await b.until(lambda: len(b.received) >= 2 * len(sent))
+        _same(b.received, 2 * sent)
+
+
 async def drain_feeds_what_is_readable_even_while_paused(
     left: Wire, right: Wire
 ) -> None:
@@ -454,6 +468,7 @@ WIRE_CHECKS: tuple[WireCheck, ...] = (
     a_cancelled_pump_loses_nothing,
     pump_returns_after_each_feed,
     pause_stops_the_flow,
+    reads_are_bounded_until_they_are_widened,
     drain_feeds_what_is_readable_even_while_paused,
     shutdown_says_the_end_and_goes_on_with_the_peers_words,
     shutting_down_within_feed_goes_on_with_the_peers_words,

@@ -206,7 +206,7 @@ class _RecordedWire:
         self.pulled = wire.pulled
         self.adopt, self.time, self.call_at = wire.adopt, wire.time, wire.call_at
         self.flush, self.pump, self.drain = wire.flush, wire.pump, wire.drain
-        self.pause, self.resume = wire.pause, wire.resume
+        self.pause, self.resume, self.widen = wire.pause, wire.resume, wire.widen
         self._wire = wire
         self._pen = pen
         self._witness = Witness()

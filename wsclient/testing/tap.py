@@ -30,6 +30,7 @@ class Tap:
     Attributes:
         received: all bytes that were fed.
         feeds: how many times.
+        largest: the bytes of the largest chunk.
         ended: ``"eof"`` or the error, once it was told.
         drained: how many times.
         on_feed: called after each chunk was written down.
@@ -41,6 +42,7 @@ class Tap:
         self.wire = wire
         self.received = bytearray()
         self.feeds = 0
+        self.largest = 0
         self.ended: Exception | str | None = None
         self.drained = 0
         self.closed_here = False
@@ -76,6 +78,7 @@ class Tap:
             self.violations.append("an empty chunk")
         self.received += chunk
         self.feeds += 1
+        self.largest = max(self.largest, len(chunk))
         self._inside = True
         self.on_feed()
         self._inside = False

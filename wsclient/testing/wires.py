@@ -119,7 +119,8 @@ class _Pulled(PulledWire):
     def __init__(
         self, sock: _Socket, attributes: Mapping[Any, Callable[[], Any]]
     ) -> None:
-        super().__init__(memoryview(bytearray(BUFFER_SIZE)), attributes)
+        buffer = memoryview(bytearray(BUFFER_SIZE))
+        super().__init__((buffer, buffer), attributes)
         self.out = sock.out
         self.into = sock.into
         self._sock = sock

@@ -10,14 +10,21 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from ..wire import Feed, Lost, Spawn, Timer
-from .sockets import BUFFER_SIZE, LAST_WORDS, RawSocket, SocketAttributes
+from .sockets import (
+    BUFFER_SIZE,
+    LAST_WORDS,
+    RawSocket,
+    SocketAttributes,
+    make_buffers,
+)
 
 __all__ = ("AsyncioWire", "asyncio_wire", "call_soon_threadsafe")
 
-_BUFFERS: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
+_BUFFERS: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[memoryview, memoryview]]
+_BUFFERS = WeakKeyDictionary()
 
 
-def _buffer_of(loop: asyncio.AbstractEventLoop) -> memoryview:
+def _buffers_of(loop: asyncio.AbstractEventLoop) -> tuple[memoryview, memoryview]:
     """
     Return the loop's one receive buffer: filled and parsed inside one callback.
 
@@ -25,11 +32,12 @@ def _buffer_of(loop: asyncio.AbstractEventLoop) -> memoryview:
 
     """
     if hasattr(loop, "sock_sendall") and type(loop).__name__ == "ProactorEventLoop":
-        return memoryview(bytearray(BUFFER_SIZE))
-    buffer = _BUFFERS.get(loop)
-    if buffer is None:
-        buffer = _BUFFERS[loop] = memoryview(bytearray(BUFFER_SIZE))
-    return buffer
+        buffer = memoryview(bytearray(BUFFER_SIZE))
+        return buffer, buffer
+    buffers = _BUFFERS.get(loop)
+    if buffers is None:
+        buffers = _BUFFERS[loop] = make_buffers()
+    return buffers
 
 
 def _nothing(_: object = None) -> None:
@@ -68,6 +76,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
         "_sock",
         "_started",
         "_transport",
+        "_wide",
     )
 
     pulled = False
@@ -81,7 +90,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
         self._loop = loop
         self._sock = sock
         self._attributes = attributes
-        self._buffer = _buffer_of(loop)
+        self._buffer, self._wide = _buffers_of(loop)
         self._transport: asyncio.Transport
         self._feed: Feed = _nothing
         self._lost: Lost = _nothing
@@ -249,6 +258,9 @@ class AsyncioWire(asyncio.BufferedProtocol):
             self._paused = False
             if self._started and not self._silent and not self._gone:
                 self._transport.resume_reading()
+
+    def widen(self) -> None:
+        self._buffer = self._wide
 
     @property
     def buffered(self) -> int:

@@ -47,14 +47,17 @@ class PulledWire(ABC):
         "_silent",
         "_spawn",
         "_unsent",
+        "_wide",
     )
 
     pulled = True
 
     def __init__(
-        self, buffer: memoryview, attributes: Mapping[Any, Callable[[], Any]]
+        self,
+        buffers: tuple[memoryview, memoryview],
+        attributes: Mapping[Any, Callable[[], Any]],
     ) -> None:
-        self._buffer = buffer
+        self._buffer, self._wide = buffers
         self._attributes = attributes
         self._feed: Feed = _nothing
         self._lost: Lost = _nothing
@@ -188,6 +191,9 @@ class PulledWire(ABC):
         if self._paused:
             self._paused = False
             self._wake()
+
+    def widen(self) -> None:
+        self._buffer = self._wide
 
     @property
     def buffered(self) -> int:

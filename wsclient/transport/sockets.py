@@ -16,15 +16,20 @@ __all__ = (
     "Address",
     "RawSocket",
     "SocketAttributes",
+    "WIDE_BUFFER_SIZE",
     "authority",
     "last_error",
+    "make_buffers",
     "plain",
     "text_of",
     "tune",
 )
 
 BUFFER_SIZE = 65536
-"""Bytes read at once: larger ones fault in pages anew, smaller ones halve the rate."""
+"""Bytes read at once while they may grow, as what is compressed does a thousandfold."""
+
+WIDE_BUFFER_SIZE = 262_144
+"""Bytes read at once otherwise: a read costs less than the frames that it cuts."""
 
 LAST_WORDS = 1_048_576
 """Bytes read after a failed write: the peer's last messages and its close code."""
@@ -79,6 +84,15 @@ def tune(sock: socket.socket) -> None:
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def make_buffers() -> tuple[memoryview, memoryview]:
+    """Make one receive buffer; return its beginning and, for wide reads, all of it."""
+    # What large messages leave, glibc gives back to the kernel and gets anew, page by
+    # page, until it has seen such blocks come and go: mallopt(3), M_MMAP_THRESHOLD.
+    bytes(8 * WIDE_BUFFER_SIZE)
+    buffer = memoryview(bytearray(WIDE_BUFFER_SIZE))
+    return buffer[:BUFFER_SIZE], buffer
 
 
 def last_error(sock: socket.socket) -> OSError | None:

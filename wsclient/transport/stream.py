@@ -131,6 +131,9 @@ class StreamWire:
             self._paused = False
             self._wake()
 
+    def widen(self) -> None:
+        """Do nothing: a stream makes room anew for each read, which is not free."""
+
     @property
     def buffered(self) -> int:
         return len(self._unsent)

@@ -12,12 +12,12 @@ from anyio.streams.tls import TLSAttribute
 
 from ..errors import CertificateError, ConnectError, Facts, Phase, Reason
 from ..wire import Feed, Lost, Spawn, Timer, Wire
-from .sockets import BUFFER_SIZE, text_of
+from .sockets import text_of
 
 __all__ = ("TLSWire", "secure")
 
 _RECORD = 16384  # bytes of plain text in a record at most (RFC 8446, 5.1)
-_FULL = BUFFER_SIZE  # bytes of plain text from which on it is fed; a record fits above
+_FULL = 131_072  # bytes of plain text that are fed at once, and a record
 _AT_ONCE = 1_048_576  # bytes encrypted by one call, which can take no more than 2 GiB
 
 # Where plain text lies between decrypting and feeding. Who decrypts takes one for as
@@ -208,11 +208,14 @@ class TLSWire:
         self._inner.drain(limit)
 
     def pause(self) -> None:
-        """Stop reading; what was read already, 64 KiB at most, is still fed."""
+        """Stop reading; what was read already, one read, is still fed."""
         self._inner.pause()
 
     def resume(self) -> None:
         self._inner.resume()
+
+    def widen(self) -> None:
+        self._inner.widen()
 
     @property
     def buffered(self) -> int:

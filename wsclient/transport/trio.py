@@ -9,21 +9,22 @@ from contextlib import suppress
 import trio
 
 from .pulled import PulledWire
-from .sockets import BUFFER_SIZE, SocketAttributes
+from .sockets import SocketAttributes, make_buffers
 
 __all__ = ("TrioWire", "call_soon_threadsafe", "trio_wire")
 
-_BUFFER: trio.lowlevel.RunVar[memoryview] = trio.lowlevel.RunVar("wsclient_buffer")
+_BUFFERS: trio.lowlevel.RunVar[tuple[memoryview, memoryview]]
+_BUFFERS = trio.lowlevel.RunVar("wsclient_buffers")
 
 
-def _buffer_of_this_run() -> memoryview:
+def _buffers_of_this_run() -> tuple[memoryview, memoryview]:
     """Return the run's one receive buffer: filled and fed without an await between."""
     try:
-        return _BUFFER.get()
+        return _BUFFERS.get()
     except LookupError:
-        buffer = memoryview(bytearray(BUFFER_SIZE))
-        _BUFFER.set(buffer)
-        return buffer
+        buffers = make_buffers()
+        _BUFFERS.set(buffers)
+        return buffers
 
 
 class TrioWire(PulledWire):
@@ -32,7 +33,7 @@ class TrioWire(PulledWire):
     __slots__ = ("_sock",)
 
     def __init__(self, sock: socket.socket) -> None:
-        super().__init__(_buffer_of_this_run(), SocketAttributes(sock))
+        super().__init__(_buffers_of_this_run(), SocketAttributes(sock))
         self._sock = sock
 
     def _recv_into(self, buffer: memoryview) -> int:
