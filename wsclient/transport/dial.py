@@ -143,7 +143,8 @@ class _Race:
             tune(sock)
             with suppress(BlockingIOError):
                 sock.connect(sockaddr)
-            await anyio.wait_writable(sock)
+            if not _is_connected(sock):
+                await anyio.wait_writable(sock)
             error_now = last_error(sock) or _met_itself(sock)
             if error_now is not None:
                 raise error_now
@@ -161,6 +162,15 @@ class _Race:
 
     def _failed(self, sockaddr: object, error: OSError) -> None:
         self.failures.append((authority(plain(sockaddr)), error))
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    """Find out without waiting: a peer on this host has answered by now."""
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def _met_itself(sock: socket.socket) -> OSError | None:
