@@ -129,12 +129,11 @@ class Wire(Protocol):
         """Read again."""
         ...
 
-    def widen(self) -> None:
+    def widen(self, wide: bool) -> None:
         """
-        Read more at once from now on, where that is cheaper.
+        Read more at once where that is cheaper, or, as at first, 64 KiB at most.
 
-        Until then one read gives 64 KiB at most: what is compressed may be a thousand
-        times as much, before anybody can pause.
+        What is compressed may be a thousand times as much, before anybody can pause.
 
         """
         ...

@@ -138,9 +138,9 @@ class Recorder:
         self.paused = self.paused[0], self.time()
         self._wire.resume()
 
-    def widen(self) -> None:
-        self.widened = True
-        self._wire.widen()
+    def widen(self, wide: bool) -> None:
+        self.widened = wide
+        self._wire.widen(wide)
 
     @property
     def buffered(self) -> int:

@@ -74,8 +74,9 @@ class FakeLink:
     def ready(self) -> bool:
         return self._make_end is None and self._room > 0
 
-    def deliver_to(self, sink: Sink) -> None:
+    def deliver_to(self, sink: Sink, *, wide: bool = True) -> None:
         self.sinks.append(sink)
+        self.wide = wide
         waiting, self._backlog = self._backlog, deque()
         if waiting:
             sink(waiting)

@@ -31,6 +31,15 @@ async def test_items_go_to_the_subscription_of_their_key(network: Network) -> No
         assert client.stats.received == 2
 
 
+async def test_reads_are_wide_where_messages_are_passed_on_as_they_are(
+    network: Network,
+) -> None:
+    async with words(network):
+        assert not network.link.wide
+    async with plain(network):
+        assert network.link.wide
+
+
 async def test_replies_go_ahead_of_everything_queued(network: Network) -> None:
     async with words(network) as client:
         network.link.make_room(0)

@@ -50,7 +50,7 @@ async def test_a_widened_wire_reads_at_once_what_has_come(
     sent = far.send(bytes(150_000))
     assert sent > 65536
     wire = await asyncio_wire(near)
-    wire.widen()
+    wire.widen(True)
     async with anyio.create_task_group() as group:
         tap = Tap(wire, group)
         with anyio.fail_after(HANG):

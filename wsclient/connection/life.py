@@ -174,6 +174,9 @@ class Life(Writing):
         if messages:
             self._deliver(messages)
 
+    def _widen(self, wide: bool) -> None:
+        self._wire.widen(wide and not self._endpoint.compressing)
+
     def _deliver(self, messages: list[str | bytes]) -> None:
         if self._discarding:
             return

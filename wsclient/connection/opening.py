@@ -99,8 +99,7 @@ class Opening(Reading):
 
     def _begin(self) -> None:
         self._phase = Phase.OPEN
-        if not self._endpoint.compressing:
-            self._wire.widen()
+        self._widen(True)
 
     async def reject(
         self, status: int, headers: Sequence[tuple[str, str]] = (), body: bytes = b""

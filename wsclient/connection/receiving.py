@@ -191,14 +191,16 @@ class Receiving(Reading):
                 raise StopAsyncIteration from None
             raise
 
-    def deliver_to(self, sink: Sink) -> None:
+    def deliver_to(self, sink: Sink, *, wide: bool = True) -> None:
         """
         Give ``sink`` what waits in the queue, then what each feed completes.
 
         For drivers: it is called synchronously, must not raise, and nothing is
-        received any more by other means.
+        received any more by other means. A sink that works on each message is not
+        ``wide``: a feed brings less, so that others have a turn sooner.
 
         """
+        self._widen(wide)
         self._sink = sink
         self._revoke()
         waiting = list(self._queue)

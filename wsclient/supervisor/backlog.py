@@ -85,7 +85,7 @@ class Backlog(Generic[T]):
         self._all = bounds
         self._sizes: deque[int] | None = None if bounds is None else deque()
         self._items: deque[T] = deque()
-        self._later: deque[tuple[Gap, deque[T]]] = deque()
+        self._later: list[tuple[Gap, deque[T]]] = []  # MAX_GAPS at most
         self._tail = self._items
         self._limit = max_messages
         self._bytes = 0  # of messages at most: what is taken is subtracted when counted
@@ -282,7 +282,7 @@ class Backlog(Generic[T]):
         rest = self._items
         self._items = deque()
         for marker in reversed(merged):
-            self._later.appendleft((marker, rest))
+            self._later.insert(0, (marker, rest))
             rest = deque()
         self._measure()
 
@@ -354,7 +354,7 @@ class Backlog(Generic[T]):
         return self._bytes <= self._max_bytes // 2 and self.count() <= self._low
 
     def _to_next_gap(self) -> Gap:
-        gap, self._items = self._later.popleft()
+        gap, self._items = self._later.pop(0)
         if not self._later:
             self._tail = self._items
         self._measure()

@@ -148,7 +148,7 @@ class Router(Generic[T]):
             left([bytes(len(items))])
         if messages:
             sink(messages)
-        link.deliver_to(sink)
+        link.deliver_to(sink, wide=not self._routes)
 
     def fence(self, now: float, reason: Reason) -> None:
         """What comes from now on comes too late."""

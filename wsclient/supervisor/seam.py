@@ -159,8 +159,13 @@ class Link(Protocol):
         """Whether it is alive, between two messages, and has room to commit one."""
         ...
 
-    def deliver_to(self, sink: Sink) -> None:
-        """Give ``sink`` what was received and not yet taken, then all that comes."""
+    def deliver_to(self, sink: Sink, *, wide: bool = True) -> None:
+        """
+        Give ``sink`` what was received and not yet taken, then all that comes.
+
+        It comes in smaller parts unless ``wide``.
+
+        """
         ...
 
     def commit(self, data: Data, compress: bool | None = None, /) -> bool:

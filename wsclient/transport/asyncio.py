@@ -57,6 +57,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
         "_attributes",
         "_behind",
         "_buffer",
+        "_buffers",
         "_direct",
         "_drained",
         "_early",
@@ -76,7 +77,6 @@ class AsyncioWire(asyncio.BufferedProtocol):
         "_sock",
         "_started",
         "_transport",
-        "_wide",
     )
 
     pulled = False
@@ -90,7 +90,8 @@ class AsyncioWire(asyncio.BufferedProtocol):
         self._loop = loop
         self._sock = sock
         self._attributes = attributes
-        self._buffer, self._wide = _buffers_of(loop)
+        self._buffers = _buffers_of(loop)
+        self._buffer = self._buffers[False]
         self._transport: asyncio.Transport
         self._feed: Feed = _nothing
         self._lost: Lost = _nothing
@@ -259,8 +260,8 @@ class AsyncioWire(asyncio.BufferedProtocol):
             if self._started and not self._silent and not self._gone:
                 self._transport.resume_reading()
 
-    def widen(self) -> None:
-        self._buffer = self._wide
+    def widen(self, wide: bool) -> None:
+        self._buffer = self._buffers[wide]
 
     @property
     def buffered(self) -> int:

@@ -35,6 +35,7 @@ class PulledWire(ABC):
     __slots__ = (
         "_attributes",
         "_buffer",
+        "_buffers",
         "_drained",
         "_dry",
         "_failure",
@@ -47,7 +48,6 @@ class PulledWire(ABC):
         "_silent",
         "_spawn",
         "_unsent",
-        "_wide",
     )
 
     pulled = True
@@ -57,7 +57,8 @@ class PulledWire(ABC):
         buffers: tuple[memoryview, memoryview],
         attributes: Mapping[Any, Callable[[], Any]],
     ) -> None:
-        self._buffer, self._wide = buffers
+        self._buffers = buffers
+        self._buffer = buffers[False]
         self._attributes = attributes
         self._feed: Feed = _nothing
         self._lost: Lost = _nothing
@@ -192,8 +193,8 @@ class PulledWire(ABC):
             self._paused = False
             self._wake()
 
-    def widen(self) -> None:
-        self._buffer = self._wide
+    def widen(self, wide: bool) -> None:
+        self._buffer = self._buffers[wide]
 
     @property
     def buffered(self) -> int:

@@ -131,7 +131,7 @@ class StreamWire:
             self._paused = False
             self._wake()
 
-    def widen(self) -> None:
+    def widen(self, wide: bool) -> None:
         """Do nothing: a stream makes room anew for each read, which is not free."""
 
     @property

@@ -214,8 +214,8 @@ class TLSWire:
     def resume(self) -> None:
         self._inner.resume()
 
-    def widen(self) -> None:
-        self._inner.widen()
+    def widen(self, wide: bool) -> None:
+        self._inner.widen(wide)
 
     @property
     def buffered(self) -> int:
