@@ -128,7 +128,10 @@ async def keep(job: Job, tell: Callable[[float | None], None]) -> None:
     async with wsclient.Client(
         job.url, wait=wait, first="background", compression=None
     ) as client:
-        async for event in client.events():
+        events = client.events()
+        if client.state is wsclient.State.OPEN:  # before anybody observed
+            tell(None)
+        async for event in events:
             match event:
                 case wsclient.AttemptFailed() | wsclient.LifeEnded():
                     due = event.time + (event.delay or 0)
