@@ -55,10 +55,6 @@ class Raw:
         self.ended = True
 
 
-def void(_: object) -> None:
-    """Take what comes and forget it."""
-
-
 def connection_on(wire: Wire, endpoint: Endpoint, timeouts: Timeouts) -> Connection:
     return Connection(
         wire,
@@ -200,9 +196,9 @@ async def test_reads_are_wide_where_nothing_grows(
         raw.answer = answer
         await ws.open(endpoint.connect(URL))
         assert raw.facing.widened is (deflate is None)
-        ws.deliver_to(void, wide=False)
+        ws.deliver_to(lambda _: None, wide=False)
         assert not raw.facing.widened
-        ws.deliver_to(void)
+        ws.deliver_to(lambda _: None)
         assert raw.facing.widened is (deflate is None)
     client = Endpoint(Role.CLIENT, deflate=deflate)
     async with facing(Role.SERVER, pushed, deflate=deflate) as (ws, _, raw):

@@ -11,7 +11,6 @@ import anyio
 import pytest
 
 from wsclient.testing.contract import WIRE_CHECKS, WireCheck
-from wsclient.testing.tap import Tap
 from wsclient.testing.wires import SimulatedWire, wire_pair
 from wsclient.transport.asyncio import AsyncioWire, asyncio_wire
 from wsclient.wire import Wire
@@ -41,24 +40,6 @@ def tell_to(wire: Wire, told: list[object]) -> None:
         told.append,
         lambda: None,
     )
-
-
-async def test_a_widened_wire_reads_at_once_what_has_come(
-    connected: Connected,
-) -> None:
-    near, far = connected()
-    sent = far.send(bytes(150_000))
-    assert sent > 65536
-    wire = await asyncio_wire(near)
-    wire.widen(True)
-    async with anyio.create_task_group() as group:
-        tap = Tap(wire, group)
-        with anyio.fail_after(HANG):
-            await tap.until(lambda: len(tap.received) == sent)
-        assert tap.largest > 65536
-        tap.closed_here = True
-        wire.abort()
-    far.close()
 
 
 async def test_what_comes_before_somebody_takes_it_is_kept(

@@ -9,6 +9,7 @@ import anyio
 import pytest
 from anyio.abc import SocketAttribute
 
+from wsclient.testing.tap import Tap
 from wsclient.transport.backend import wire_of
 
 from .conftest import HANG, Connected
@@ -43,6 +44,25 @@ async def test_a_wire_tells_its_addresses_also_after_its_end(
     assert attributes[SocketAttribute.remote_address]() == there
     assert attributes[SocketAttribute.remote_port]() == there[1]
     assert attributes[SocketAttribute.raw_socket]() is near
+
+
+@pytest.mark.real
+async def test_a_widened_wire_reads_at_once_what_has_come(
+    connected: Connected,
+) -> None:
+    near, far = connected()
+    sent = far.send(bytes(150_000))
+    assert sent > 65536
+    wire = await wire_of(near)
+    wire.widen(True)
+    async with anyio.create_task_group() as group:
+        tap = Tap(wire, group)
+        with anyio.fail_after(HANG):
+            await tap.until(lambda: len(tap.received) == sent)
+        assert tap.largest > 65536
+        tap.closed_here = True
+        wire.abort()
+    far.close()
 
 
 @pytest.mark.parametrize("module", ["trio", "ssl", "asyncio"])

@@ -9,7 +9,6 @@ import anyio
 import pytest
 
 from wsclient.testing.contract import WIRE_CHECKS, WireCheck
-from wsclient.testing.tap import Tap
 from wsclient.transport.trio import trio_wire
 
 from .conftest import HANG, Connected, backend
@@ -50,24 +49,6 @@ async def test_what_the_peer_said_before_a_reset_is_fed_while_paused(
     assert told[0] == b"close 4001"
     assert isinstance(told[1], ConnectionError)
     assert near.fileno() == -1
-
-
-async def test_a_widened_wire_reads_at_once_what_has_come(
-    connected: Connected,
-) -> None:
-    near, far = connected()
-    sent = far.send(bytes(150_000))
-    assert sent > 65536
-    wire = await trio_wire(near)
-    wire.widen(True)
-    async with anyio.create_task_group() as group:
-        tap = Tap(wire, group)
-        with anyio.fail_after(HANG):
-            await tap.until(lambda: len(tap.received) == sent)
-        assert tap.largest > 65536
-        tap.closed_here = True
-        wire.abort()
-    far.close()
 
 
 async def test_all_wires_of_a_run_share_one_buffer(connected: Connected) -> None:

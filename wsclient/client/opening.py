@@ -117,8 +117,10 @@ class Opening:
         It is that of the first attempt, unless a provider has a say in it.
 
         """
-        uri = _SOME if callable(self._url) else self._url
-        if uri is not _SOME:
+        if callable(self._url):
+            uri = _SOME
+        else:
+            uri = self._url
             self._check_tls_is_used(uri)
         written = self._write(uri, () if callable(self._headers) else self._headers)
         return None if self.has_provider else written

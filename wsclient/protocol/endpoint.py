@@ -165,7 +165,7 @@ class Endpoint:
     @property
     def compressing(self) -> bool:
         """Whether messages may be compressed: both sides have agreed on it."""
-        return self._reader is not None and self._reader.compressing
+        return self._response is not None and self._response.compression
 
     @property
     def half_frame(self) -> bool:

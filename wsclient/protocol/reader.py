@@ -122,11 +122,6 @@ class MessageReader:
         self.close: Close | None = None
 
     @property
-    def compressing(self) -> bool:
-        """Whether messages may be compressed."""
-        return self._inflater is not None
-
-    @property
     def half_frame(self) -> bool:
         """Whether a part of a frame or message is kept."""
         return bool(self._tail) or self._payload is not None
@@ -331,7 +326,7 @@ class MessageReader:
         if last:
             events.append(str(message, "utf-8") if self._text else bytes(message))
             self._payload = None
-        elif self._text and self._checked == had and is_ascii(chunk):
+        elif self._text and self._checked == had and _is_ascii(chunk):
             self._checked += len(chunk)
         elif self._text:
             # 8.1: fail as soon as no continuation could make it UTF-8.
@@ -396,7 +391,7 @@ class MessageReader:
             self._delivery = _WHOLE
 
 
-def is_ascii(data: bytes | memoryview) -> bool:
+def _is_ascii(data: bytes | memoryview) -> bool:
     """Tell whether all is ASCII, by parts that stay in the processor's cache."""
     parts = range(0, len(data), PIECE)
     return all(bytes(data[begin : begin + PIECE]).isascii() for begin in parts)

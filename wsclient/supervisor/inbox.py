@@ -170,10 +170,10 @@ class Inbox(Backlog[T]):
             pace.settle()
         item = self._items.popleft()
         sizes, bounds = self._sizes, self._all
-        if sizes is None:
+        if sizes is None or bounds is None:
             if self._held:
                 self._took(0)
-        elif self._held or bounds is None or bounds.total > bounds.low:
+        elif self._held or bounds.total > bounds.low:
             self._took(sizes.popleft())
         else:  # nobody waits for it to become less
             size = sizes.popleft()

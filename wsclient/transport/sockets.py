@@ -16,7 +16,6 @@ __all__ = (
     "Address",
     "RawSocket",
     "SocketAttributes",
-    "WIDE_BUFFER_SIZE",
     "authority",
     "last_error",
     "make_buffers",
@@ -28,7 +27,7 @@ __all__ = (
 BUFFER_SIZE = 65536
 """Bytes read at once while they may grow, as what is compressed does a thousandfold."""
 
-WIDE_BUFFER_SIZE = 262_144
+_WIDE = 262_144
 """Bytes read at once otherwise: a read costs less than the frames that it cuts."""
 
 LAST_WORDS = 1_048_576
@@ -90,8 +89,8 @@ def make_buffers() -> tuple[memoryview, memoryview]:
     """Make one receive buffer; return its beginning and, for wide reads, all of it."""
     # What large messages leave, glibc gives back to the kernel and gets anew, page by
     # page, until it has seen such blocks come and go: mallopt(3), M_MMAP_THRESHOLD.
-    bytes(8 * WIDE_BUFFER_SIZE)
-    buffer = memoryview(bytearray(WIDE_BUFFER_SIZE))
+    bytes(8 * _WIDE)
+    buffer = memoryview(bytearray(_WIDE))
     return buffer[:BUFFER_SIZE], buffer
 
 
